@@ -1,0 +1,68 @@
+"""Voxelyte: a 3D simulator of all-solid-state composite cathodes, resolved to the voxel.
+
+    import simulator as sim
+
+    electrode = sim.load_electrode("stack.tif", labels={"pore": 0, "am": 1, "cbd": 2})
+    cell = sim.build_cell(electrode, "nmc811_peo_60c", {"electrolyte.kappa": 0.05})
+    solution = sim.simulate(cell, ["Charge at C/10 until 4.2 V"], save_to="run.vtkhdf")
+
+Arrays are [z, y, x]: axis 0 through the thickness, separator before index 0, collector after the end. Bare numbers are
+SI. Positive current charges the cell.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulator.errors import ConfigError, GeometryError
+    from simulator.geometry import Electrode, load_electrode
+    from simulator.io import read_result
+    from simulator.materials import load_parameter_set, parameter_set_names
+    from simulator.model import Cell, Solution, SolverOptions, build_cell
+    from simulator.protocol import CurrentStep, RestStep
+    from simulator.workflows.simulate import simulate
+
+# Loaded at first use, so that `voxelyte --help` and readers of results need not wait for JAX.
+_WHERE = {
+    "Cell": "simulator.model",
+    "ConfigError": "simulator.errors",
+    "CurrentStep": "simulator.protocol",
+    "Electrode": "simulator.geometry",
+    "GeometryError": "simulator.errors",
+    "RestStep": "simulator.protocol",
+    "Solution": "simulator.model",
+    "SolverOptions": "simulator.model",
+    "build_cell": "simulator.model",
+    "load_electrode": "simulator.geometry",
+    "load_parameter_set": "simulator.materials",
+    "parameter_set_names": "simulator.materials",
+    "read_result": "simulator.io",
+    "simulate": "simulator.workflows.simulate",
+}
+
+__all__ = [
+    "Cell",
+    "ConfigError",
+    "CurrentStep",
+    "Electrode",
+    "GeometryError",
+    "RestStep",
+    "Solution",
+    "SolverOptions",
+    "build_cell",
+    "load_electrode",
+    "load_parameter_set",
+    "parameter_set_names",
+    "read_result",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'simulator' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,70 @@
+"""The program `voxelyte`: a sub-command, then what it takes.
+
+A command is one module with `main(arguments) -> int` and one line in `COMMANDS`. Modules are imported when
+their command is called, so that `--help` does not wait for JAX.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+
+from simulator.errors import ConfigError, GeometryError, did_you_mean
+
+#: command -> (module, what it does)
+COMMANDS = {
+    "run": ("simulator.cli.run", "simulate an electrode under a protocol; save fields, curve and pictures"),
+}
+
+EXIT_FINISHED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130  # a command returns 3 if a run stops early
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 finished, 2 bad input, 3 stopped by physics or numerics,
+    130 interrupted. `argv` without the program's name; by default that of the process."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        print(_help(), file=sys.stderr)
+        return EXIT_BAD_INPUT
+    name, *rest = arguments
+    if name in ("-h", "--help"):
+        print(_help())
+        return EXIT_FINISHED
+    if name == "--version":
+        print(f"voxelyte {_version()}")
+        return EXIT_FINISHED
+    if name not in COMMANDS:
+        return _refuse(f"Unknown command {name!r}.{did_you_mean(name, COMMANDS)} See voxelyte --help.")
+    try:
+        return import_module(COMMANDS[name][0]).main(rest)
+    except (ConfigError, GeometryError) as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        print("voxelyte: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except SystemExit as stop:  # argparse ends so, after its own message
+        return stop.code if isinstance(stop.code, int) else EXIT_BAD_INPUT
+
+
+def _refuse(message: str) -> int:
+    print(f"voxelyte: error: {message}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+def _help() -> str:
+    commands = "\n".join(f"  {name:10s} {text}" for name, (_, text) in COMMANDS.items())
+    return (
+        "usage: voxelyte COMMAND ...\n\n"
+        "3D simulator of solid-state battery cathodes on voxel images.\n\n"
+        f"commands:\n{commands}\n\n"
+        "options:\n"
+        "  -h, --help  this text; voxelyte COMMAND --help for one command\n"
+        "  --version   the version\n\n"
+        "exit codes: 0 finished, 2 bad input, 3 stopped by physics or numerics, 130 interrupted"
+    )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("voxelyte")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,69 @@
+"""`voxelyte run`: the main job."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TextIO
+
+from simulator.errors import ConfigError
+from simulator.resources import config_groups
+
+EXIT_STOPPED = 3  # by physics or numerics
+_STATUS_CODES = {"finished": 0, "interrupted": 130}  # every other status: EXIT_STOPPED
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Simulate with the overrides in `arguments`, or print the configuration. Returns the exit code."""
+    options = _parser().parse_intermixed_args(arguments)
+    if options.multirun:
+        raise ConfigError(
+            "Sweeps (-m, --multirun) are not part of this version. Call voxelyte run once for every value."
+        )
+    from simulator import config  # Hydra takes 0.2 s, which --help should not cost
+
+    settings = config.load(options.overrides)
+    if options.cfg:
+        print(config.to_yaml(settings), end="")
+        return 0
+    from simulator.workflows.run import run
+
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _STATUS_CODES.get(run(settings).status, EXIT_STOPPED)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """One line for the user of the program, without the place in the source that Python would show."""
+    print(f"voxelyte: warning: {message}", file=file or sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    choices = "\n".join(f"  {group}={'|'.join(names)}" for group, names in config_groups().items())
+    parser = argparse.ArgumentParser(
+        prog="voxelyte run",
+        description="Simulate an electrode under a protocol. Without overrides: the shipped demonstration.",
+        epilog=f"""choices:
+{choices}
+
+values (bare numbers are SI):
+  solver.rtol=1e-4 output.dir=results/a
+  cell.electrolyte.kappa=0.05               replaces one value of the parameter set
+  'protocol.steps=[Charge at C/10 until 4.2 V, Rest for 1 hour]'
+  geometry=file geometry.path=stack.tif 'geometry.labels={{pore: 0, am: 1, cbd: 2}}'
+
+The output folder gets run.vtkhdf (fields), curve.bdf.csv, pictures and config.yaml.""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="choices and values, see below")
+    parser.add_argument("--cfg", choices=["job"], help="print the configuration and stop")
+    parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
+    return parser

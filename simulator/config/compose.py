@@ -1,0 +1,135 @@
+"""From the words of a command line to a checked `RunConfig`.
+
+Hydra composes the groups of `conf/` and owns the override grammar. Names are checked here first, because a
+mistyped one deserves the nearest right name. Two spellings are added to Hydra's:
+
+- `cell.electrolyte.kappa=0.05` is short for `++cell.overrides.electrolyte.kappa=0.05`: it replaces one value
+  of the parameter set. The long form works as well, with or without the plus signs.
+- A whole mapping, `geometry.labels={am: 255, electrolyte: 0}`, replaces that of the group and is not merged
+  into it.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, get_origin, get_type_hints
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from simulator.config.schema import RunConfig
+from simulator.errors import ConfigError, did_you_mean
+from simulator.resources import conf_dir, config_groups
+
+ConfigStore.instance().store(name="schema", node=RunConfig)
+
+#: group -> key -> its type, read off the dataclasses
+SCHEMA: dict[str, dict[str, Any]] = {
+    group: get_type_hints(section) for group, section in get_type_hints(RunConfig).items()
+}
+_KEYS = [f"{group}.{key}" for group, keys in SCHEMA.items() for key in keys]
+_SHOW_ALL = "`voxelyte run --cfg job` shows all settings."
+
+
+def load(overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration that `voxelyte run OVERRIDES` uses.
+
+    **Errors:** ConfigError, one message that names the key, the value and what would be right.
+    """
+    words: list[str] = []
+    replaced: list[Override] = []
+    for override in map(_parse, overrides):
+        word = _word(override)
+        if _is_mapping(override.key_or_group) and isinstance(override.value(), dict):
+            replaced.append(override)
+        else:
+            words.append(word)
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+            composed = compose("config", overrides=words)
+        for override in replaced:
+            OmegaConf.update(composed, override.key_or_group, override.value(), merge=False, force_add=True)
+        return _to_object(composed)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def to_yaml(config: RunConfig) -> str:
+    """`config` as YAML, groups in their usual order."""
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
+
+
+def _to_object(composed: DictConfig) -> RunConfig:
+    config = OmegaConf.to_object(composed)
+    if not isinstance(config, RunConfig):
+        raise ConfigError(f"{conf_dir() / 'config.yaml'} must name `schema` first in its defaults list.")
+    return config
+
+
+def _is_mapping(key: str) -> bool:
+    group, _, name = key.partition(".")
+    return get_origin(SCHEMA.get(group, {}).get(name)) is dict
+
+
+def _parse(text: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        reason = next((line.strip() for line in str(error).splitlines() if "parsing" not in line), "")
+        raise ConfigError(
+            f"Cannot read {text!r} ({reason}). Write KEY=VALUE, for example solver.rtol=1e-4. A value with "
+            """special characters needs quotes inside the shell's: 'geometry.path="a=b.tif"'."""
+        ) from error
+    if override.is_sweep_override():
+        raise ConfigError(
+            f"{override.key_or_group} has several values in {text!r}, and a run takes one. "
+            "Write a list as [a, b]; quote a text that holds a comma."
+        )
+    return override
+
+
+def _word(override: Override) -> str:
+    """The override as Hydra shall see it, its name checked.
+
+    **Errors:** ConfigError for an unknown group, option or key, or a deletion that leaves a hole.
+    """
+    text, key = str(override.input_line), override.key_or_group
+    group, *rest = key.split(".")
+    delete = override.type == OverrideType.DEL
+    if group not in SCHEMA or override.package is not None:
+        full = [known for known in _KEYS if known.endswith(f".{key}")]
+        raise ConfigError(f"Unknown setting {text!r}.{did_you_mean(full[0] if full else group, full or SCHEMA)}")
+    if not rest:
+        option, options = override.value(), config_groups()[group]
+        if option not in options:
+            raise ConfigError(f"Unknown {group} {option!r}.{did_you_mean(str(option), options)}")
+        return f"{group}={option}"
+    if group == "cell" and rest[0] not in SCHEMA["cell"]:
+        rest = ["overrides", *rest]
+    name, *parts = rest
+    if name not in SCHEMA[group]:
+        known = [f"{group}.{k}" for k in SCHEMA[group]]
+        raise ConfigError(f"Unknown setting {text!r}.{did_you_mean(key, known)}")
+    kind = get_origin(SCHEMA[group][name])
+    if parts and kind not in (dict, list):
+        raise ConfigError(f"{group}.{name} is a single value, so {key!r} does not exist. Set {group}.{name}.")
+    if delete and not (parts and kind is dict):
+        raise ConfigError(f"{key} cannot be removed. Set it to another value, or leave {text!r} out.")
+    if kind is list and not parts and not isinstance(override.value(), list):
+        raise ConfigError(f"{key} takes a list, got {override.value()!r}. Write '{key}=[{override.value()}]'.")
+    prefix = "~" if delete else "++" if parts and kind is dict else ""
+    _, equals, value = text.partition("=")
+    return f"{prefix}{'.'.join([group, *rest])}{equals}{value}"
+
+
+def _explain(error: Exception) -> str:
+    """What Hydra or OmegaConf found wrong, on one line, with the key it was found at."""
+    cause = error.__cause__ or error
+    key = getattr(cause, "full_key", None) or "The configuration"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{key} has no value. Give one: {key}=VALUE. {_SHOW_ALL}"
+    return f"{key}: {str(cause).splitlines()[0].rstrip('.')}. {_SHOW_ALL}"

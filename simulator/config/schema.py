@@ -1,0 +1,174 @@
+"""Typed description of every key of a configuration, and the range each value must lie in.
+
+Hydra merges the files of `conf/` and the command line into these dataclasses, so a wrong type or key fails by
+name. `__post_init__` converts texts with a unit to SI and checks the ranges: an object that exists is valid.
+Nothing here imports JAX.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from omegaconf import MISSING
+
+from simulator.errors import ConfigError, did_you_mean
+from simulator.units import parse_length, parse_quantity
+
+PRECISIONS = ("mixed", "double")
+SIDES = ("start", "end")
+#: Fields that a run can save, by the names of the result file.
+FIELDS = ("sto", "phi_s", "phi_e", "c_e", "j")
+
+
+def _fail(key: str, value: Any, expected: str, cure: str) -> NoReturn:
+    raise ConfigError(f"{key} must be {expected}, got {value!r}. {cure}")
+
+
+def _check_choice(key: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigError(f"{key} cannot be {value!r}.{did_you_mean(value, known)}")
+
+
+def _length(value: Any) -> float:
+    key = "geometry.voxel_size"
+    size = parse_length(value, key)
+    if not 0 < size <= 1e-3:
+        _fail(key, value, "in (0, 1e-3] m", f"Numbers are metres: write {key}=0.4e-6, or '{key}=0.4 um'.")
+    return size
+
+
+def _seconds(key: str, value: Any) -> float:
+    time = parse_quantity(value, "time", key)
+    if time <= 0:
+        _fail(key, value, "a positive time", f"Numbers are seconds: {key}=60, or '{key}=1 min'.")
+    return time
+
+
+@dataclass
+class GeometryConfig:
+    """The image and how to read it."""
+
+    path: str = MISSING  # a file, or mesh:NAME for a shipped image
+    voxel_size: Any = None  # null (from the file), a length, or three lengths in the file's axis order
+    labels: dict[str, Any] = field(default_factory=dict)  # phase -> code(s) in the file; empty: default
+    thickness_axis: int = 0
+    separator_side: str = "start"
+    min_live: float = 0.05  # least live share of the AM|ionic area
+
+    def __post_init__(self) -> None:
+        if not self.path.strip():
+            _fail("geometry.path", self.path, "the path of an image", "For example geometry.path=stack.tif.")
+        if isinstance(self.voxel_size, list | tuple):
+            if len(self.voxel_size) != 3:
+                _fail("geometry.voxel_size", self.voxel_size, "one length or three", "One is for cubic voxels.")
+            self.voxel_size = [_length(size) for size in self.voxel_size]
+        elif self.voxel_size is not None:
+            self.voxel_size = _length(self.voxel_size)
+        if self.thickness_axis not in (0, 1, 2):
+            _fail("geometry.thickness_axis", self.thickness_axis, "0, 1 or 2", "Count the axes of the file.")
+        _check_choice("geometry.separator_side", self.separator_side, SIDES)
+        if not 0 <= self.min_live <= 1:
+            _fail("geometry.min_live", self.min_live, "a share in [0, 1]", "The default is 0.05.")
+
+
+@dataclass
+class CellConfig:
+    """A named parameter set, and values that replace some of its own."""
+
+    parameter_set: str = MISSING
+    overrides: dict[str, Any] = field(default_factory=dict)  # nested or dotted names
+
+    def __post_init__(self) -> None:
+        self.overrides = _flat(self.overrides)
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted name -> value: `{electrolyte: {kappa: 0.05}}` and `{electrolyte.kappa: 0.05}` alike.
+
+    **Errors:** ConfigError if a name is given twice.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        found = _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+        for twice in flat.keys() & found.keys():
+            raise ConfigError(f"cell.{twice} is given twice: {flat[twice]!r} and {found[twice]!r}. Keep one of them.")
+        flat |= found
+    return flat
+
+
+@dataclass
+class ProtocolConfig:
+    """Steps in plain words, one after the other."""
+
+    steps: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            cure = "For example 'protocol.steps=[Charge at C/10 until 4.2 V, Rest for 1 hour]'."
+            _fail("protocol.steps", self.steps, "at least one step", cure)
+
+
+@dataclass
+class SolverConfig:
+    """Accuracy and limits of the time integration. Times: seconds, or texts such as `5 min`."""
+
+    rtol: float = 1e-3  # time step error; 1e-3 stands for 0.2 mV and a stoichiometry of 1e-3
+    newton_tol: float = 1e-6  # scaled residual at which a solve ends; 1 is the applied current
+    dt_init: Any = 10.0
+    dt_min: Any = 1e-3
+    dt_max: Any = None  # null: 1/40 of the time in which the current passes the theoretical capacity
+    max_steps: int = 5000
+    krylov_max: int = 40  # Krylov iterations (and stored vectors) of one linear solve
+    precision: str = "mixed"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rtol <= 0.1:
+            _fail("solver.rtol", self.rtol, "in (0, 0.1]", "The default is 1e-3; 1e-4 is stricter.")
+        if not 0 < self.newton_tol <= 1e-2:
+            _fail("solver.newton_tol", self.newton_tol, "in (0, 0.01]", "The default is 1e-6.")
+        for name in ("dt_init", "dt_min", "dt_max"):
+            if getattr(self, name) is not None or name != "dt_max":
+                setattr(self, name, _seconds(f"solver.{name}", getattr(self, name)))
+        longest = math.inf if self.dt_max is None else self.dt_max
+        if not self.dt_min <= self.dt_init <= longest:
+            allowed = f"between solver.dt_min = {self.dt_min:g} s and solver.dt_max = {longest:g} s"
+            _fail("solver.dt_init", self.dt_init, allowed, "Change one of the three.")
+        for name in ("max_steps", "krylov_max"):
+            if getattr(self, name) < 1:
+                _fail(f"solver.{name}", getattr(self, name), "at least 1", "Leave it out for the default.")
+        _check_choice("solver.precision", self.precision, PRECISIONS)
+
+
+@dataclass
+class OutputConfig:
+    """What a run leaves behind, and where."""
+
+    dir: str | None = None  # null: outputs/<date-time>
+    overwrite: bool = False  # replace the results of an earlier run in `dir`
+    fields: list[str] = field(default_factory=lambda: list(FIELDS))
+    snapshots: int = 20  # evenly spaced saves of the fields
+    pictures: bool = True
+
+    def __post_init__(self) -> None:
+        if self.dir is not None and not self.dir.strip():
+            _fail("output.dir", self.dir, "a folder, or null", "null means outputs/<date-time>.")
+        for name in self.fields:
+            _check_choice("output.fields", name, FIELDS)
+        if self.snapshots < 1:
+            _fail("output.snapshots", self.snapshots, "at least 1", "The default is 20.")
+        if self.pictures and "sto" not in self.fields:
+            cure = "Add sto, or set output.pictures=false."
+            _fail("output.fields", self.fields, "a list with 'sto' when pictures are drawn", cure)
+
+
+@dataclass
+class RunConfig:
+    """Everything `voxelyte run` needs: one object, five groups."""
+
+    geometry: GeometryConfig = MISSING
+    cell: CellConfig = MISSING
+    protocol: ProtocolConfig = MISSING
+    solver: SolverConfig = field(default_factory=SolverConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)

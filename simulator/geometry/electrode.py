@@ -1,0 +1,396 @@
+"""The electrode: a segmented voxel image in canonical phase codes, with its size, on the host."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simulator.errors import GeometryError, did_you_mean
+from simulator.geometry.area import FreeSurface, free_surface
+from simulator.geometry.connectivity import (
+    NO_ELECTRONS,
+    NO_IONS,
+    Connectivity,
+    find_connectivity,
+)
+from simulator.geometry.phases import AM, IONIC, PHASES
+from simulator.units import parse_length
+
+#: label convention of most published three-phase images, and the default of every reader
+DEFAULT_LABELS: Mapping[str, int | Sequence[int]] = {"pore": 0, "am": 1, "cbd": 2}
+
+_MAX_VOXEL = 1e-3  # [m]; larger means micrometres were given as metres
+_MAX_SPAN = 65536  # image values further apart than this are no labels
+_SHOWN = 12  # image values listed in a message
+
+VoxelSize = float | str | Sequence[float | str]
+Range = tuple[int | None, int | None] | slice | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Electrode:
+    """Voxel image of a composite cathode. Axes [z, y, x]; separator before z = 0, collector after the last z.
+
+    `phase` holds canonical codes (`phases.PHASES`) and is read-only; build one from an image with any codes
+    by `from_array` or `load_electrode`. An electrode without an ionic phase is legal, since the separator is
+    ionic. Everything derived (surface, connectivity) is computed on first use and kept.
+
+    **Errors:** `GeometryError` if `phase` is not 3D, holds other codes or no AM, if `voxel_size` is not in
+    (0, 1e-3] m, or `particle` does not match.
+    """
+
+    phase: NDArray[np.uint8]  # (nz, ny, nx)
+    voxel_size: tuple[float, float, float]  # (dz, dy, dx) [m]
+    particle: NDArray[np.int32] | None = None  # (nz, ny, nx) particle labels, 0 = none
+    name: str = "electrode"
+
+    def __post_init__(self) -> None:
+        phase = np.asarray(self.phase)
+        _check_image(phase)
+        codes = sorted(PHASES.values())
+        lowest, highest = int(phase.min()), int(phase.max())
+        if lowest < codes[0] or highest > codes[-1]:
+            raise GeometryError(
+                f"Electrode.phase must hold the codes {PHASES}, got values {lowest}..{highest}. "
+                "Use Electrode.from_array(image, labels={...}) for other codes."
+            )
+        phase = np.array(phase, dtype=np.uint8, order="C")
+        if not (phase == AM).any():
+            raise GeometryError(
+                f"The electrode holds no active material (code {AM}): AM is mandatory. "
+                "Check the 'am' label or the crop."
+            )
+        phase.flags.writeable = False
+        object.__setattr__(self, "phase", phase)
+        object.__setattr__(self, "voxel_size", _voxel_size(self.voxel_size))
+        if self.particle is not None:
+            particle = np.asarray(self.particle)
+            if particle.shape != phase.shape or particle.dtype.kind not in "iu":
+                raise GeometryError(
+                    f"particle must hold integer labels of the image's shape {phase.shape}, got "
+                    f"{particle.dtype} of shape {particle.shape}. Give both in the same axis order."
+                )
+            if int(particle.min()) < 0 or int(particle.max()) > np.iinfo(np.int32).max:
+                raise GeometryError(
+                    f"particle labels must lie in 0..{np.iinfo(np.int32).max} (0 = none), got "
+                    f"{particle.min()}..{particle.max()}. Renumber them."
+                )
+            particle = np.array(particle, dtype=np.int32, order="C")
+            particle.flags.writeable = False
+            object.__setattr__(self, "particle", particle)
+
+    @classmethod
+    def from_array(
+        cls,
+        phase: ArrayLike,
+        voxel_size: VoxelSize = (1e-6, 1e-6, 1e-6),
+        labels: Mapping[str, int | Sequence[int]] = DEFAULT_LABELS,
+        thickness_axis: int = 0,
+        separator_side: str = "start",
+        particle: ArrayLike | None = None,
+        name: str = "electrode",
+    ) -> "Electrode":
+        """Electrode from a segmented 3D image with any integer codes.
+
+        **Arguments:** `phase`: 3D, whole numbers; `voxel_size`: one length or three in the array's axis
+        order, in metres or with a unit ('0.398 um'); `labels`: name ('pore', 'am', 'cbd', 'electrolyte') ->
+        image value or list of values, covering every value of the image; `thickness_axis`: array axis through
+        the thickness, moved to 0 together with its voxel size; `separator_side`: 'start' if the separator
+        lies before index 0 of that axis, 'end' if after its last (the axis is then reversed); `particle`:
+        labels in the same axis order as `phase`.
+
+        **Returns:** `Electrode` with a copy of the image.
+
+        **Errors:** `GeometryError` naming the value and the cure.
+        """
+        image = np.asarray(phase)
+        _check_image(image)
+        table = _label_table(labels)
+        whole = isinstance(thickness_axis, (int, np.integer)) and not isinstance(thickness_axis, bool)
+        if not (whole and 0 <= thickness_axis <= 2):
+            raise GeometryError(
+                f"thickness_axis must be 0, 1 or 2 (the array's axis through the thickness), got {thickness_axis!r}."
+            )
+        if separator_side not in ("start", "end"):
+            raise GeometryError(
+                f"separator_side must be 'start' or 'end' (the end of the thickness axis next to the "
+                f"separator), got {separator_side!r}."
+            )
+        size = list(_voxel_size(voxel_size))
+        size.insert(0, size.pop(thickness_axis))
+
+        def oriented(array: NDArray) -> NDArray:
+            array = np.moveaxis(array, thickness_axis, 0)
+            return array[::-1] if separator_side == "end" else array
+
+        labelled = None
+        if particle is not None:
+            labelled = np.asarray(particle)
+            if labelled.ndim != 3:
+                raise GeometryError(f"particle must be 3D like the image {image.shape}, got shape {labelled.shape}.")
+            labelled = oriented(labelled)
+        return cls(
+            phase=_remap(oriented(image), table),
+            voxel_size=(size[0], size[1], size[2]),
+            particle=labelled,
+            name=name,
+        )
+
+    def __repr__(self) -> str:
+        size = " x ".join(f"{1e6 * h:.4g}" for h in self.voxel_size)
+        return f"Electrode({self.name!r}, shape={self.shape}, voxel_size={size} um, phases={list(self.labels)})"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(nz, ny, nx)."""
+        nz, ny, nx = self.phase.shape
+        return nz, ny, nx
+
+    @property
+    def size_m(self) -> tuple[float, float, float]:
+        """(thickness, ly, lx) [m]."""
+        lz, ly, lx = (n * h for n, h in zip(self.shape, self.voxel_size, strict=True))
+        return lz, ly, lx
+
+    @property
+    def cross_section_area(self) -> float:
+        """ly * lx [m2]."""
+        return self.size_m[1] * self.size_m[2]
+
+    @property
+    def volume(self) -> float:
+        """Outer volume of the box [m3]."""
+        return math.prod(self.size_m)
+
+    @cached_property
+    def _voxel_counts(self) -> dict[str, int]:
+        return {name: int(np.count_nonzero(self.phase == code)) for name, code in PHASES.items()}
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """name -> canonical code of the phases that occur in the image."""
+        return {name: PHASES[name] for name, count in self._voxel_counts.items() if count}
+
+    def volume_fraction(self, name: str) -> float:
+        """Share of the voxels that are 'pore', 'am', 'cbd' or 'electrolyte' [-]."""
+        if name not in PHASES:
+            raise GeometryError(f"Unknown phase {name!r}.{did_you_mean(str(name), PHASES)}")
+        return self._voxel_counts[name] / self.phase.size
+
+    @property
+    def porosity(self) -> float:
+        """Volume fraction of pore [-]."""
+        return self.volume_fraction("pore")
+
+    @cached_property
+    def free_surface(self) -> FreeSurface:
+        """All AM|non-AM faces with their area weights, AM|separator faces included."""
+        return free_surface(self.phase == AM, self.voxel_size)
+
+    @cached_property
+    def _connectivity(self) -> Connectivity:
+        return find_connectivity(self.phase, self.free_surface)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the particles' free surface that touches cbd or electrolyte [-].
+
+        Free surface: AM|non-AM faces inside the box, weighted by true area; AM|AM necks, the outer box sides
+        and the separator plane do not count. NaN if the AM has no such surface.
+        """
+        surface = self.free_surface
+        inner = ~surface.to_separator
+        area = (surface.weight * surface.face_area)[inner]
+        touched = np.isin(self.phase.reshape(-1)[surface.other[inner]], IONIC)
+        whole = float(area.sum())
+        return float(area[touched].sum()) / whole if whole > 0 else math.nan
+
+    def specific_area(self, corrected: bool = True) -> float:
+        """Free AM surface inside the box per box volume [1/m]: AM|pore, AM|cbd and AM|electrolyte faces.
+
+        `corrected`: weighted to true area; else the plain sum of voxel faces (1.5 times too large on
+        isotropic surfaces).
+        """
+        surface = self.free_surface
+        area = surface.face_area * surface.weight if corrected else surface.face_area
+        return float(area[~surface.to_separator].sum()) / self.volume
+
+    def crop(self, z: Range = None, y: Range = None, x: Range = None) -> "Electrode":
+        """Part of the electrode: each of `z`, `y`, `x` is (start, stop) in voxels, a slice, or None for all.
+
+        Negative indices count from the end. A crop along z moves the separator or collector plane with it.
+
+        **Errors:** `GeometryError` if a range is empty or leaves the image, or no AM remains.
+        """
+        ranges = (z, y, x)
+        cut = tuple(_cut(r, n, axis) for r, n, axis in zip(ranges, self.shape, "zyx", strict=True))
+        particle = None if self.particle is None else self.particle[cut]
+        return Electrode(self.phase[cut], self.voxel_size, particle, self.name)
+
+    def summary(self) -> dict[str, float | str]:
+        """What the image holds, as plain numbers with the unit in each key.
+
+        Fractions and shares are in [0, 1]; see `Connectivity` for their definitions.
+        """
+        found = self._connectivity
+        values: dict[str, float | str] = {"Name": self.name}
+        for axis, n, h in zip("zyx", self.shape, self.voxel_size, strict=True):
+            values[f"Voxels along {axis} [-]"] = float(n)
+            values[f"Voxel size along {axis} [m]"] = h
+        values["Thickness [m]"] = self.size_m[0]
+        values["Cross-section area [m2]"] = self.cross_section_area
+        for phase in PHASES:
+            values[f"Volume fraction of {phase} [-]"] = self.volume_fraction(phase)
+        values["Coverage [-]"] = self.coverage
+        values["Specific area [1/m]"] = self.specific_area()
+        values["Specific area, voxel faces [1/m]"] = self.specific_area(corrected=False)
+        values["Live share of AM|ionic area [-]"] = found.live_area_share
+        values["Live share of AM [-]"] = 1.0 - sum(found.isolated_am.values())
+        for cause in (NO_ELECTRONS, NO_IONS):
+            values[f"Isolated share of AM, {cause} [-]"] = found.isolated_am[cause]
+        values["Isolated share of cbd and electrolyte, no path to the separator [-]"] = found.isolated_ionic
+        values["Isolated share of cbd, no path to the collector [-]"] = found.isolated_cbd
+        return values
+
+
+def _check_image(image: NDArray) -> None:
+    """3D, not empty, whole numbers."""
+    if image.ndim != 3:
+        cure = {
+            2: "A 2D section cannot be simulated; give a stack of sections, or repeat it: image[None].",
+            4: "Colour or multi-channel images must be reduced to one label per voxel.",
+        }.get(image.ndim, "Give one label per voxel on axes (z, y, x).")
+        raise GeometryError(f"The image must have 3 axes, got {image.ndim} (shape {image.shape}). {cure}")
+    if image.size == 0:
+        raise GeometryError(f"The image is empty (shape {image.shape}); every axis needs at least one voxel.")
+    if image.dtype.kind == "f":
+        bad = ~np.isfinite(image)
+        if bad.any():
+            raise GeometryError(
+                f"The image holds NaN or infinity in {int(bad.sum())} of {image.size} voxels; "
+                "labels must be whole numbers. Give each such voxel the label of a phase."
+            )
+        fractional = image != np.round(image)
+        if fractional.any():
+            raise GeometryError(
+                f"The image must hold whole numbers (labels), got for example {image[fractional][0]!s}. "
+                "A grey-level or interpolated image must be segmented first."
+            )
+    elif image.dtype.kind not in "iub":
+        raise GeometryError(f"The image must hold whole numbers (labels), got data of type {image.dtype}.")
+
+
+def _label_table(labels: Mapping[str, int | Sequence[int]]) -> dict[int, int]:
+    """Image value -> canonical code."""
+    if not isinstance(labels, Mapping):
+        raise GeometryError(f"labels must map names to image values, such as {dict(DEFAULT_LABELS)}, got {labels!r}.")
+    table: dict[int, int] = {}
+    owner: dict[int, str] = {}
+    for name, given in labels.items():
+        if name not in PHASES:
+            raise GeometryError(f"Unknown label name {name!r} in labels.{did_you_mean(str(name), PHASES)}")
+        scalar = isinstance(given, (int, np.integer)) and not isinstance(given, bool)
+        values = [given] if scalar else given
+        if isinstance(values, (str, bytes, bool)) or not isinstance(values, (Sequence, np.ndarray)):
+            raise GeometryError(
+                f"labels[{name!r}] must be a whole number or a list of them (values of the image), got {given!r}."
+            )
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+                raise GeometryError(
+                    f"labels[{name!r}] must be a whole number or a list of them (values of the image), got {value!r}."
+                )
+            if owner.setdefault(int(value), name) != name:
+                raise GeometryError(
+                    f"labels gives the value {int(value)} to both {owner[int(value)]!r} and {name!r}; "
+                    "each image value belongs to one phase."
+                )
+            table[int(value)] = PHASES[name]
+    if "am" not in labels:
+        raise GeometryError(
+            f"labels names no 'am', got {sorted(labels)}: active material is mandatory. "
+            "Add its image value, such as labels={'am': 1, ...}."
+        )
+    return table
+
+
+def _remap(image: NDArray, table: dict[int, int]) -> NDArray[np.uint8]:
+    """Image values to canonical codes, layer by layer (no full-size temporary but the result)."""
+    lowest, highest = int(image.min()), int(image.max())
+    if highest - lowest >= _MAX_SPAN:
+        raise GeometryError(
+            f"The image holds values from {lowest} to {highest}: grey levels or particle numbers, not phase "
+            "labels. Segment it first, or give the phases as labels."
+        )
+    counts = np.zeros(highest - lowest + 1, dtype=np.int64)
+    for layer in image:
+        counts += np.bincount(layer.astype(np.int64).ravel() - lowest, minlength=counts.size)
+    present = [int(v) + lowest for v in np.flatnonzero(counts)]
+    share = {v: f"{v} ({100 * counts[v - lowest] / image.size:.3g} %)" for v in present}
+    unknown = [v for v in present if v not in table]
+    if unknown:
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        grey = " That many values look like grey levels: segment the image first." if more else ""
+        raise GeometryError(
+            f"Image values without a label: {', '.join(share[v] for v in unknown[:_SHOWN])}{more}; labelled "
+            f"are {sorted(table)}.{grey} Give every value a name, such as "
+            f"labels={{'pore': 0, 'am': 85, 'cbd': 170}}; names: {', '.join(PHASES)}."
+        )
+    if not any(table[v] == AM for v in present):
+        raise GeometryError(
+            f"The image holds no active material: the values labelled 'am' are "
+            f"{sorted(v for v, c in table.items() if c == AM)}, the image holds "
+            f"{', '.join(share[v] for v in present)}. Correct labels['am']."
+        )
+    lookup = np.zeros(counts.size, dtype=np.uint8)
+    for v in present:
+        lookup[v - lowest] = table[v]
+    codes = np.empty(image.shape, dtype=np.uint8)
+    for layer, out in zip(image, codes, strict=True):
+        out[...] = lookup[layer.astype(np.int64) - lowest]
+    return codes
+
+
+def _voxel_size(given: object) -> tuple[float, float, float]:
+    """One length or three, in metres or with units, checked to lie in (0, 1e-3] m."""
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        entries = list(given)
+    elif isinstance(given, np.ndarray) and given.ndim > 0:
+        entries = list(given.ravel())
+    else:
+        entries = [given] * 3
+    if len(entries) != 3:
+        raise GeometryError(
+            f"voxel_size must be one length or three (in the image's axis order), got {len(entries)}: {given!r}."
+        )
+    size = []
+    for entry in entries:
+        # NaN passes through to the range check below, whose message fits better
+        length = entry if isinstance(entry, float) else parse_length(entry, "voxel_size")
+        if not 0.0 < length <= _MAX_VOXEL:
+            raise GeometryError(
+                f"voxel_size must lie in (0, {_MAX_VOXEL:g}] m, got {given!r}. "
+                "Bare numbers are metres: were micrometres given as metres? Write 0.4e-6 or '0.4 um'."
+            )
+        size.append(float(length))
+    return size[0], size[1], size[2]
+
+
+def _cut(given: Range, n: int, axis: str) -> slice:
+    """A (start, stop) range as a slice inside 0..n."""
+    if given is None:
+        return slice(0, n)
+    if isinstance(given, slice):
+        start, stop, step = given.start, given.stop, given.step
+    else:
+        (start, stop), step = given, None
+    low = 0 if start is None else start + (n if start < 0 else 0)
+    high = n if stop is None else stop + (n if stop < 0 else 0)
+    if step not in (None, 1) or not 0 <= low < high <= n:
+        raise GeometryError(
+            f"crop range {axis}={given} must be a non-empty (start, stop) inside 0..{n} without a step."
+        )
+    return slice(low, high)

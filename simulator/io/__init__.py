@@ -1,0 +1,16 @@
+"""Result files (VTKHDF) and curves (Battery Data Format)."""
+
+from simulator.io.curve import accumulate_capacity, read_bdf_csv, write_bdf_csv
+from simulator.io.result import RunResult, collect_provenance, read_result
+from simulator.io.vtkhdf import BASE_COLUMNS, ResultWriter
+
+__all__ = [
+    "BASE_COLUMNS",
+    "ResultWriter",
+    "RunResult",
+    "accumulate_capacity",
+    "collect_provenance",
+    "read_bdf_csv",
+    "read_result",
+    "write_bdf_csv",
+]

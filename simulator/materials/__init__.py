@@ -1,0 +1,48 @@
+"""Material functions and parameter sets."""
+
+from simulator.materials.functions import (
+    Arrhenius,
+    Constant,
+    LogLinear,
+    MaterialFunction,
+    Opaque,
+    Scaled,
+    Table,
+    as_material,
+)
+from simulator.materials.nmc811 import ChenOCP, OReganDiffusivity
+from simulator.materials.parameter_sets import (
+    Parameter,
+    load_parameter_set,
+    merge_parameters,
+    parameter_set_names,
+)
+from simulator.materials.peo import (
+    C_E_SATURATION,
+    C_E_WARN,
+    PEOConductivity,
+    concentration_from_ratio,
+    ratio_from_concentration,
+)
+
+__all__ = [
+    "C_E_SATURATION",
+    "C_E_WARN",
+    "Arrhenius",
+    "ChenOCP",
+    "Constant",
+    "LogLinear",
+    "MaterialFunction",
+    "OReganDiffusivity",
+    "Opaque",
+    "PEOConductivity",
+    "Parameter",
+    "Scaled",
+    "Table",
+    "as_material",
+    "concentration_from_ratio",
+    "load_parameter_set",
+    "merge_parameters",
+    "parameter_set_names",
+    "ratio_from_concentration",
+]

@@ -1,0 +1,18 @@
+"""Cells and their simulation: physics and grid brought together, solved in time."""
+
+from simulator.model.build import Cell, build_cell
+from simulator.model.observe import FIELDS
+from simulator.model.simulate import Progress, SolverOptions, simulate
+from simulator.model.solution import COLUMNS, Recorder, Solution
+
+__all__ = [
+    "COLUMNS",
+    "FIELDS",
+    "Cell",
+    "Progress",
+    "Recorder",
+    "Solution",
+    "SolverOptions",
+    "build_cell",
+    "simulate",
+]

@@ -1,0 +1,214 @@
+"""Newton's method for one implicit stage: host decisions around three compiled functions.
+
+`start` evaluates the residual, `iterate` assembles the Jacobian, solves by preconditioned FGMRES and evaluates again,
+`rebalance` closes charge, lithium and salt exactly by four constants. The host decides on convergence, damping and
+failure, so that nothing is hidden in a traced branch and a NaN is seen at once.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from simulator.model.cell import C_E, PHI_E, STO, CellModel
+from simulator.model.jacobian import face_derivatives, linearise
+from simulator.model.preconditioner import precondition
+from simulator.model.residual import Drive, Evaluation, anode_current, residual
+from simulator.numerics.krylov import fgmres
+
+
+@dataclass(frozen=True)
+class NewtonOptions:
+    """Settings of the stage solve.
+
+    `tolerance`: 2-norm of the residual in units of the current scale. `balance`: the same for each conserved sum.
+    `max_iterations`, `krylov_max`: iterations of Newton and of FGMRES within one of them. `mixed`: float32
+    preconditioner and Krylov basis (False: all float64).
+    """
+
+    tolerance: float = 1e-6
+    balance: float = 1e-10
+    max_iterations: int = 12
+    krylov_max: int = 40
+    mixed: bool = True
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        return jnp.dtype(jnp.float32 if self.mixed else jnp.float64)
+
+
+class StageResult(enum.Enum):
+    """How a stage solve ended; the value tells the user what happened."""
+
+    converged = "converged"
+    stalled = "Newton stopped reducing the residual"
+    not_finite = "the residual is not finite"
+
+
+class Stage(NamedTuple):
+    """A solved (or failed) stage: fields (4, nz, ny, nx), evaluation there, outcome, Newton and Krylov counts."""
+
+    u: Array
+    evaluation: Evaluation
+    result: StageResult
+    newton: int
+    krylov: int
+    norm: float
+
+
+class _Iteration(NamedTuple):
+    u: Array
+    evaluation: Evaluation
+    norm: Array
+    du: Array
+    krylov: Array
+    theta: Array
+
+
+def _norm(evaluation: Evaluation, scale: Array) -> Array:
+    return jnp.sqrt(jnp.sum(jnp.square(evaluation.rows))) / scale
+
+
+@eqx.filter_jit
+def _start(u, known, gamma_dt, drive: Drive, cell: CellModel, j, scale):
+    evaluation = residual(u, known, gamma_dt, drive, cell, j)
+    return evaluation, _norm(evaluation, scale)
+
+
+def _feasible(u: Array, du: Array, cell: CellModel) -> Array:
+    """Largest step in (0, 1] that keeps sto in (0, 1) and c_e > 0, going at most 90 % of the way to a bound."""
+    room = jnp.ones(())
+    for field, (low, high) in ((STO, (0.0, 1.0)), (C_E, (0.0, jnp.inf))):
+        x, dx, active = u[field], du[field], cell.active[field]
+        down = jnp.where(active & (dx < 0), 0.9 * (x - low) / jnp.where(dx < 0, -dx, 1.0), jnp.inf)
+        up = jnp.where(active & (dx > 0), 0.9 * (high - x) / jnp.where(dx > 0, dx, 1.0), jnp.inf)
+        room = jnp.minimum(room, jnp.minimum(jnp.min(down), jnp.min(up)))
+    return room
+
+
+@eqx.filter_jit
+def _iterate(u, evaluation, known, gamma_dt, drive, cell, scale, rtol, krylov_max: int, dtype) -> _Iteration:
+    jacobian = linearise(u, evaluation.j, gamma_dt, drive, cell, dtype)
+    preconditioner = precondition(jacobian, cell, dtype)
+    solve = fgmres(
+        jacobian.apply,
+        preconditioner.apply,
+        -evaluation.rows,
+        rtol=rtol,
+        max_iterations=krylov_max,
+        basis_dtype=dtype,
+    )
+    theta = _feasible(u, solve.x, cell)
+    new = u + theta * solve.x
+    after = residual(new, known, gamma_dt, drive, cell, evaluation.j)
+    return _Iteration(new, after, _norm(after, scale), solve.x, solve.iterations, theta)
+
+
+@eqx.filter_jit
+def _damped(u, du, theta, known, gamma_dt, drive, cell, scale, j):
+    new = u + theta * du
+    after = residual(new, known, gamma_dt, drive, cell, j)
+    return new, after, _norm(after, scale)
+
+
+@eqx.filter_jit
+def _rebalance(u, evaluation, known, gamma_dt, drive, cell, scale):
+    """Shift each field by one constant so that the four conserved sums vanish (one Newton step for the constants)."""
+    faces = face_derivatives(u, cell, evaluation.j)
+    phi, sto, c_e = jnp.sum(faces.phi), jnp.sum(faces.sto), jnp.sum(faces.c_e)
+
+    def anode_total(shift_phi, shift_c):
+        moved = u.at[PHI_E, 0].add(shift_phi).at[C_E, 0].add(shift_c)
+        return jnp.sum(anode_current(moved, cell.cell_values(moved), cell)) * cell.grid.plane_area
+
+    zero = jnp.zeros(())
+    a_phi, a_c = jax.jacfwd(anode_total, argnums=(0, 1))(zero, zero)
+    if not cell.binary:
+        a_c = zero
+    solid = jnp.sum(jnp.where(cell.active[STO], cell.solid_storage / gamma_dt, 0.0))
+    salt = jnp.sum(jnp.where(cell.active[C_E], cell.salt_storage / gamma_dt, 0.0))
+    m = 1.0 - cell.t_plus_ref
+    held = (1.0 - drive.constant_current) * 1e3 * phi  # a held collector pins phi_s: leave it to Newton
+    matrix = jnp.stack(
+        [
+            jnp.stack([phi + held, -phi, sto, c_e]),
+            jnp.stack([-phi, phi - a_phi, -sto, -c_e - a_c]),
+            jnp.stack([phi, -phi, solid + sto, c_e]),
+            jnp.stack([-m * phi, m * (phi - a_phi), -m * sto, salt - m * (c_e + a_c)]),
+        ]
+    )
+    if not cell.binary:
+        matrix = matrix.at[3].set(jnp.array([0.0, 0.0, 0.0, 1.0])).at[:3, 3].set(0.0)
+    row_scale = 1.0 / jnp.max(jnp.abs(matrix), axis=1)
+    shift = -jnp.linalg.solve(matrix * row_scale[:, None], evaluation.imbalance * row_scale)
+    new = u + jnp.where(cell.active, shift[:, None, None, None], 0.0)
+    after = residual(new, known, gamma_dt, drive, cell, evaluation.j)
+    return new, after, _norm(after, scale)
+
+
+def _balanced(evaluation: Evaluation, allowed: float) -> bool:
+    """Whether every conserved sum is closed to `allowed` [A], or to what float64 resolves."""
+    return bool(np.all(np.abs(evaluation.imbalance) <= np.maximum(allowed, np.asarray(evaluation.rounding))))
+
+
+def solve_stage(
+    u: Array,
+    j: Array,
+    known: Array,
+    gamma_dt: float,
+    drive: Drive,
+    cell: CellModel,
+    scale: float,
+    options: NewtonOptions,
+) -> Stage:
+    """Solve one implicit stage from the guess `u` (fields) and `j` (face currents).
+
+    Never raises: look at `result`. `scale` [A] makes residual and balances dimensionless.
+    """
+    dt = jnp.asarray(gamma_dt, jnp.float64)
+    size = jnp.asarray(scale, jnp.float64)
+    evaluation, norm_array = _start(u, known, dt, drive, cell, j, size)
+    norm = float(norm_array)
+    newton = krylov = 0
+    while newton < options.max_iterations:
+        if not np.isfinite(norm):
+            return Stage(u, evaluation, StageResult.not_finite, newton, krylov, norm)
+        if norm <= options.tolerance:
+            break
+        # Ask the linear solver for what is needed to arrive, not for more: 0.3 leaves room for the nonlinearity.
+        rtol = float(np.clip(0.3 * options.tolerance / norm, 1e-4, 0.1))
+        step = _iterate(
+            u, evaluation, known, dt, drive, cell, size, jnp.asarray(rtol), options.krylov_max, options.dtype
+        )
+        newton += 1
+        krylov += int(step.krylov)
+        u_new, after, new_norm = step.u, step.evaluation, float(step.norm)
+        theta = float(step.theta)
+        halvings = 0
+        while not new_norm <= norm and halvings < 6:
+            theta *= 0.5
+            halvings += 1
+            u_new, after, norm_array = _damped(
+                u, step.du, jnp.asarray(theta), known, dt, drive, cell, size, evaluation.j
+            )
+            new_norm = float(norm_array)
+        if not new_norm <= norm:
+            outcome = StageResult.stalled if np.isfinite(new_norm) else StageResult.not_finite
+            return Stage(u, evaluation, outcome, newton, krylov, norm)
+        u, evaluation, norm = u_new, after, new_norm
+    else:
+        if norm > options.tolerance:
+            return Stage(u, evaluation, StageResult.stalled, newton, krylov, norm)
+    for _ in range(4):
+        if _balanced(evaluation, options.balance * scale):
+            break
+        u, evaluation, norm_array = _rebalance(u, evaluation, known, dt, drive, cell, size)
+        norm = float(norm_array)
+    if not (norm <= 2.0 * options.tolerance and _balanced(evaluation, options.balance * scale)):
+        return Stage(u, evaluation, StageResult.stalled, newton, krylov, norm)
+    return Stage(u, evaluation, StageResult.converged, newton, krylov, norm)

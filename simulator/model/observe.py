@@ -1,0 +1,125 @@
+"""What is read off a state: inventories, statistics, and the fields that users see. Host side, numpy."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.constants import F
+from simulator.errors import ConfigError, did_you_mean
+from simulator.model.build import Cell
+from simulator.model.cell import C_E, PHI_E, PHI_S, STO
+from simulator.model.grid import AM
+from simulator.model.residual import true_contact
+from simulator.model.timestep import State
+
+#: name -> (unit, long name) of the fields that can be saved.
+FIELDS: dict[str, tuple[str, str]] = {
+    "sto": ("1", "Lithium stoichiometry of the active material"),
+    "phi_s": ("V", "Electronic potential of active material and carbon-binder domain"),
+    "phi_e": ("V", "Electrolyte potential against a lithium reference"),
+    "c_e": ("mol m^-3", "Salt concentration"),
+    "j": (
+        "A m^-2",
+        "Interfacial current density per true contact area, mean over the faces of each particle voxel",
+    ),
+}
+
+
+def check_fields(names: tuple[str, ...]) -> None:
+    """ConfigError for a field name that does not exist."""
+    for name in names:
+        if name not in FIELDS:
+            raise ConfigError(f"Unknown field {name!r}." + did_you_mean(name, FIELDS))
+
+
+class Inventory(NamedTuple):
+    """Charge equivalents [C] of the lithium in the particles and of the salt, and nothing else."""
+
+    lithium: float
+    salt: float
+
+
+class Extremes(NamedTuple):
+    """Statistics of one state: sto over the reacting active material, c_e [mol/m3] over the whole electrolyte."""
+
+    sto_mean: float
+    sto_std: float
+    sto_min: float
+    sto_max: float
+    sto_p10: float
+    sto_p90: float
+    c_e_min: float
+    c_e_max: float
+
+
+class Observer:
+    """Reads states of one cell; keeps the masks and volumes on the host."""
+
+    def __init__(self, cell: Cell) -> None:
+        model = cell.model
+        self.cell = cell
+        self.active = np.asarray(model.active)
+        self.volume = np.broadcast_to(np.asarray(model.grid.volume), model.shape)
+        self.salt_storage = np.asarray(model.salt_storage)
+        self.solid_storage = float(F * model.parameters.c_s_max) * self.volume
+        self.layers = model.grid.separator_layers
+        self.phase = np.asarray(model.phase)
+        self.contact = np.asarray(true_contact(model))
+
+    def inventory(self, state: State) -> Inventory:
+        """Lithium and salt, summed from the concentrations."""
+        u = np.asarray(state.u)
+        lithium = np.sum((self.solid_storage * u[STO])[self.active[STO]])
+        salt = np.sum((self.salt_storage * u[C_E])[self.active[C_E]])
+        return Inventory(float(lithium), float(salt))
+
+    def extremes(self, state: State) -> Extremes:
+        """Mean, spread and bounds of sto (voxels of active material have one volume) and of c_e."""
+        u = np.asarray(state.u)
+        sto = u[STO][self.active[STO]]
+        c_e = u[C_E][self.active[PHI_E]]
+        p10, p90 = np.percentile(sto, (10, 90))
+        return Extremes(
+            sto_mean=float(np.mean(sto)),
+            sto_std=float(np.std(sto)),
+            sto_min=float(np.min(sto)),
+            sto_max=float(np.max(sto)),
+            sto_p10=float(p10),
+            sto_p90=float(p90),
+            c_e_min=float(np.min(c_e)),
+            c_e_max=float(np.max(c_e)),
+        )
+
+    def fields(self, state: State, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """The named fields on the electrode's voxels (nz, ny, nx), float32, NaN where a field does not exist."""
+        u, n = np.asarray(state.u), self.layers
+        # Isolated particles keep their lithium and are shown with it.
+        where = {"sto": self.phase == AM, "phi_s": self.active[PHI_S], "phi_e": self.active[PHI_E]}
+        where["c_e"] = self.active[PHI_E]
+        rows = {"sto": STO, "phi_s": PHI_S, "phi_e": PHI_E, "c_e": C_E}
+        out = {}
+        for name in names:
+            if name == "j":
+                out[name] = self._current_density(state)[n:]
+            else:
+                out[name] = np.where(where[name], u[rows[name]], np.nan)[n:].astype(np.float32)
+        return out
+
+    def separator_profiles(self, state: State) -> dict[str, np.ndarray]:
+        """Lateral means of phi_e [V] and c_e [mol/m3] in each separator layer."""
+        u = np.asarray(state.u)[:, : self.layers]
+        return {"phi_e": u[PHI_E].mean(axis=(1, 2)), "c_e": u[C_E].mean(axis=(1, 2))}
+
+    def separator_z(self) -> np.ndarray:
+        """Centres of the separator layers [m], negative: the electrode starts at 0."""
+        dz = np.asarray(self.cell.model.grid.dz)[: self.layers]
+        return np.cumsum(dz) - 0.5 * dz - dz.sum()
+
+    def _current_density(self, state: State) -> np.ndarray:
+        size = int(np.prod(self.cell.model.shape))
+        am = np.asarray(self.cell.model.faces.am)
+        current = np.bincount(am, weights=np.asarray(state.j) * self.contact, minlength=size)
+        area = np.bincount(am, weights=self.contact, minlength=size)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            density = np.where(area > 0, current / area, np.nan)
+        return density.reshape(self.cell.model.shape).astype(np.float32)

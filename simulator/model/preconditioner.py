@@ -1,0 +1,124 @@
+r"""Block preconditioner of the coupled step: potentials first, then the two concentrations.
+
+Three transformations make the blocks nearly independent:
+
+- The salt row already carries the charge balance (see `residual`), so it sees the potentials through the faces alone.
+- With $\psi = \phi_e - K\ln c_e$ the ionic current is $-\kappa\nabla\psi$: the potential block is a symmetric graph
+  Laplacian, free of the salt.
+- The reaction conductance in that block is reduced by what the particle's surface gives back: lithium that leaves
+  lowers the surface stoichiometry and raises U. The surface responds like a semi-infinite chain of voxels with
+  storage m and conductance k, whose admittance is $Y=(m+\sqrt{m^2+4mk})/2$; then
+  $dJ = g\,dE/(1+\sum_f \partial_x J/Y)$.
+
+The potential block is one two-field `FaceOperator` that contains this reaction conductance (where the CBD conducts
+both, partly inside its voxel); the concentrations are an uncoupled pair. Each gets one multigrid cycle.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from simulator.model.cell import C_E, PHI_E, STO, CellModel
+from simulator.model.jacobian import Jacobian
+from simulator.numerics.laplacian import FaceOperator, Triple
+from simulator.numerics.multigrid import Hierarchy, build, cycle
+from simulator.numerics.stencil import AXES, take
+
+
+class Preconditioner(eqx.Module):
+    """Two multigrid hierarchies and what couples them; `apply` is linear."""
+
+    potentials: Hierarchy
+    concentrations: Hierarchy
+    jacobian: Jacobian
+    dtype: jnp.dtype = eqx.field(static=True)
+
+    def apply(self, rows: Array) -> Array:
+        """Approximate solution (4, nz, ny, nx) of `J du = rows`."""
+        r = jnp.where(self.jacobian.active, rows, 0.0).astype(self.dtype)
+        potentials = cycle(self.potentials, r[:STO])
+        # What the new potentials leave in the lithium and salt rows: the reaction and the anode current.
+        reaction = self.jacobian.reaction_rows(jnp.concatenate([potentials, jnp.zeros_like(potentials)]))
+        anode = (self.jacobian.migration * self.jacobian.anode[0]).astype(self.dtype) * potentials[PHI_E, 0]
+        left = jnp.stack([r[STO] - reaction[STO], (r[C_E] - reaction[C_E]).at[0].add(anode)])
+        concentrations = cycle(self.concentrations, jnp.where(self.jacobian.active[STO:], left, 0.0))
+        phi_e = potentials[PHI_E] + self.jacobian.coupling.astype(self.dtype) * concentrations[1]
+        phi_e = jnp.where(self.jacobian.active[PHI_E], phi_e, 0.0)
+        return jnp.concatenate([potentials[:1], phi_e[None], concentrations])
+
+
+def _mean_pair(pair: Array) -> Array:
+    """Symmetric conductance from the derivatives on the low and the high side of the faces."""
+    return 0.5 * (pair[0] - pair[1])
+
+
+def surface_response(jacobian: Jacobian, cell: CellModel) -> Array:
+    """Factor (n,) in (0, 1] by which the particle's surface weakens the reaction conductance of each face."""
+    storage = jacobian.storage[0]
+    links = jnp.zeros_like(storage)
+    for axis in AXES:
+        k = _mean_pair(jacobian.axes[axis].value)[0].astype(storage.dtype)
+        links = jnp.maximum(links, jnp.maximum(take(k, axis, 0, -1), take(k, axis, 1, None)))
+    admittance = 0.5 * (storage + jnp.sqrt(storage**2 + 4.0 * storage * links))
+    slope = cell.add_to_cells(cell.faces.am, jnp.maximum(jacobian.faces.sto, 0.0))
+    per_cell = 1.0 / (1.0 + slope / jnp.where(admittance > 0, admittance, 1.0))
+    return per_cell.ravel()[cell.faces.am]
+
+
+def potential_operator(jacobian: Jacobian, cell: CellModel) -> FaceOperator:
+    """The (phi_s, psi) block with the weakened reaction conductance."""
+    f = cell.faces
+    g = jnp.maximum(jacobian.faces.phi, 0.0) * surface_response(jacobian, cell)
+    share = jacobian.faces.share
+    # J = g (s phi_am + (1-s) phi_cbd - psi) as a graph: s g across the face, (1-s) g inside the CBD voxel, and
+    # s (1-s) g less between the two solids.
+    across, inside, less = share * g, jnp.maximum(1.0 - share, 0.0) * g, share * (1.0 - share) * g
+    low_high = jnp.where(f.am_low, across, 0.0), jnp.where(f.am_low, 0.0, across)
+    dense = cell.spread_faces(jnp.stack([*low_high, less]))
+    faces: list[Array] = []
+    cross: list[Array] = []
+    for axis in AXES:
+        c = jacobian.axes[axis]
+        solid, ionic = c.drop.astype(g.dtype)
+        faces.append(jnp.stack([jnp.maximum(solid - dense[axis][2], 0.1 * solid), ionic]))
+        cross.append(dense[axis][:2])
+    wall = jnp.zeros((2, *cell.shape)).at[1, 0].set(jnp.maximum(-jacobian.anode[0], 0.0))
+    return FaceOperator(
+        faces=_triple(faces),
+        mass=jnp.where(jacobian.active[:STO], wall, 0.0),
+        cross=_triple(cross),
+        local=cell.add_to_cells(f.ionic, inside),
+        plane=jacobian.plane,
+        plane_floats=jacobian.plane_floats,
+    )
+
+
+def concentration_operator(jacobian: Jacobian, cell: CellModel) -> FaceOperator:
+    """The uncoupled pair (sto, c_e): diffusion, storage, and the reaction's own response at fixed potentials."""
+    f = cell.faces
+    faces = [_mean_pair(jacobian.axes[a].value).astype(jnp.float64) for a in AXES]
+    k_over_c = jacobian.coupling.ravel()[f.ionic]
+    salt = jacobian.migration * (jacobian.faces.phi * k_over_c - jacobian.faces.c_e)
+    reaction = jnp.stack(
+        [
+            cell.add_to_cells(f.am, jnp.maximum(jacobian.faces.sto, 0.0)),
+            cell.add_to_cells(f.ionic, jnp.maximum(salt, 0.0)),
+        ]
+    )
+    mass = jnp.where(jacobian.active[STO:], jacobian.storage + reaction, 0.0)
+    return FaceOperator(faces=_triple([jnp.maximum(k, 0.0) for k in faces]), mass=mass)
+
+
+def precondition(jacobian: Jacobian, cell: CellModel, dtype: jnp.dtype) -> Preconditioner:
+    """Set up both hierarchies at the linearisation point of `jacobian`."""
+    plan = cell.grid.plan  # both blocks have two fields, so one plan serves both
+    return Preconditioner(
+        potentials=build(potential_operator(jacobian, cell), plan, dtype),
+        concentrations=build(concentration_operator(jacobian, cell), plan, dtype),
+        jacobian=jacobian,
+        dtype=dtype,
+    )
+
+
+def _triple(arrays: list[Array]) -> Triple:
+    return arrays[0], arrays[1], arrays[2]

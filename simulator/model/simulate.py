@@ -1,0 +1,526 @@
+"""The run loop: protocol steps, adaptive time steps, events, ledger. Ordinary host code around one implicit stage."""
+
+import math
+import time as clock
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from simulator.errors import ConfigError
+from simulator.model.build import Cell
+from simulator.model.newton import NewtonOptions, StageResult
+from simulator.model.observe import Extremes, Inventory, Observer, check_fields
+from simulator.model.residual import Drive
+from simulator.model.solution import COLUMNS, Recorder, Solution
+from simulator.model.timestep import ErrorScales, State, attempt, consistent_state
+from simulator.protocol import Step, parse_protocol, validate_protocol
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """Numerical settings of a run. Times in seconds.
+
+    `newton_tol`: scaled residual at which a solve ends. `dt_init` after each change of current, `dt_min`, `dt_max`
+    (None: 1/40 of the time in which the current passes the theoretical capacity, so that curves are smooth to the eye);
+    `max_steps` accepted steps per run; `krylov_max` iterations of one linear solve; `precision` "mixed" (float32
+    preconditioner and Krylov basis) or "double".
+    """
+
+    newton_tol: float = 1e-6
+    dt_init: float = 10.0
+    dt_min: float = 1e-3
+    dt_max: float | None = None
+    max_steps: int = 5000
+    krylov_max: int = 40
+    precision: str = "mixed"
+
+    def __post_init__(self) -> None:
+        for name in ("newton_tol", "dt_init", "dt_min", "dt_max", "max_steps", "krylov_max"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"solver.{name} must be > 0, got {value}.")
+        if self.precision not in ("mixed", "double"):
+            raise ConfigError(f"solver.precision must be 'mixed' or 'double', got {self.precision!r}.")
+
+    def newton(self) -> NewtonOptions:
+        """The part that the stage solver needs."""
+        return NewtonOptions(tolerance=self.newton_tol, krylov_max=self.krylov_max, mixed=self.precision == "mixed")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Given to the callback after each accepted step. `fraction` of the protocol done, [0, 1]."""
+
+    time: float
+    voltage: float
+    sto_mean: float
+    dt: float
+    step: int
+    newton: int
+    krylov: int
+    fraction: float
+
+
+#: The salt counts as depleted where c_e falls below this share of its initial value: every validity range ends
+#: before, and the diffusion potential diverges there.
+DEPLETED = 1e-3
+#: When no step can be taken any more although the salt is this low somewhere, the salt is what stopped the run.
+NEARLY_DEPLETED = 0.05
+VOLTAGE_TOLERANCE = 1e-5  # [V] accuracy of a located voltage limit
+SAFETY, GROWTH, SHRINK = 0.9, 3.0, 0.2
+POINTS_PER_CAPACITY = 40
+
+_compile_seconds = [0.0]
+
+
+def _count_compilation(event: str, duration_secs: float, **_: str | int) -> None:
+    if event.startswith("/jax/core/compile"):
+        _compile_seconds[0] += duration_secs
+
+
+jax.monitoring.register_event_duration_secs_listener(_count_compilation)
+
+
+class _Stop(Exception):
+    """Ends the run with a status; never leaves this module."""
+
+    def __init__(self, status: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+@dataclass(frozen=True)
+class _Event:
+    """A bound that ends a step: `excess(voltage, extremes)` > 0 beyond it. `status` None ends the step, else run."""
+
+    excess: Callable[[float, Extremes], float]
+    tolerance: float
+    status: str | None
+    message: str
+
+
+class _Run:
+    """One simulation in progress."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        options: SolverOptions,
+        rtol: float,
+        times: np.ndarray,
+        fields: tuple[str, ...],
+        snapshots: int,
+        recorder: Recorder | None,
+        callback: Callable[[Progress], None] | None,
+    ) -> None:
+        self.cell, self.options, self.newton = cell, options, options.newton()
+        self.recorder, self.callback, self.field_names = recorder, callback, fields
+        self.times, self.snapshot_charge = times, cell.theoretical_capacity / snapshots
+        self.snapshots = snapshots
+        self.observer = Observer(cell)
+        c_init = float(cell.value("electrolyte.c_e_init"))
+        self.c_init = c_init
+        self.scales = ErrorScales(voltage=0.2 * rtol, sto=rtol, c_e=rtol * c_init)
+        u = cell.initial_fields()
+        j = jnp.zeros(cell.model.faces.area.shape)
+        self.state = State(u, jnp.zeros_like(u), j, math.nan, 0.0, smooth=False)
+        self.t = 0.0
+        self.charge = 0.0  # [C] passed, signed
+        self.throughput = 0.0
+        self.reaction = self.anode = 0.0  # [C] from the stage fluxes
+        self.start: Inventory = self.observer.inventory(self.state)
+        self.rows: list[dict[str, float]] = []
+        self.saved: dict[str, list[np.ndarray]] = {name: [] for name in fields}
+        self.saved_times: list[float] = []
+        self.saved_charge = self.saved_at = math.nan
+        self.ledger = {"charge": 0.0, "lithium": 0.0, "salt": 0.0}
+        self.counts = dict.fromkeys(
+            ("steps", "rejected_steps", "implicit_solves", "newton_iterations", "krylov_iterations"), 0
+        )
+        self.warned: set[str] = set()
+        self.dt_max = math.inf
+        self.begin = clock.perf_counter()
+        self.compiled_before = _compile_seconds[0]
+
+    # -- one protocol step -------------------------------------------------------------------------------------
+
+    def protocol_step(self, step: Step, number: int, total: int) -> None:
+        """Run `step` to its end. Raises `_Stop` when the run has to end."""
+        cell = self.cell
+        current = step.current(one_c=cell.one_c, area=cell.area, am_mass=cell.am_mass)
+        scale = max(abs(current), cell.one_c / 100.0)
+        passes = cell.theoretical_capacity / scale
+        self.dt_max = passes / POINTS_PER_CAPACITY if self.options.dt_max is None else self.options.dt_max
+        drive = Drive(jnp.asarray(current), jnp.zeros(()), jnp.ones(()))
+        state, stage = consistent_state(self.state.u, self.state.j, drive, cell.model, scale, self.newton)
+        self._count(stage.newton, stage.krylov, 1)
+        if state is None:
+            raise _Stop("newton_failed", f"No potentials found for step {number}: {stage.result.value}.")
+        self.state = state
+        extremes = self.observer.extremes(state)
+        self._record(number, current, 0.0, 0.0, stage.newton, stage.krylov, extremes)
+        self._save()
+        events = self._events(step)
+        end = math.inf if step.time_limit is None else self.t + step.time_limit
+        begin, sto_begin = self.t, extremes.sto_mean
+        for event in events:  # at the limit already: the step has nothing to do
+            if event.excess(state.voltage, extremes) > event.tolerance:
+                if event.status is None:
+                    return
+                raise _Stop(event.status, event.message)
+        dt = self.options.dt_init
+        while self.t < end * (1.0 - 1e-12):
+            if self.counts["steps"] >= self.options.max_steps:
+                raise _Stop("dt_min", f"solver.max_steps = {self.options.max_steps} steps were not enough.")
+            dt, hit = self._advance(dt, end, drive, current, scale, events, number)
+            extremes = self.observer.extremes(self.state)
+            if self.callback is not None:
+                done = (number - 1 + self._done(step, begin, end, sto_begin, extremes)) / total
+                row = self.rows[-1]
+                info = Progress(
+                    self.t,
+                    self.state.voltage,
+                    extremes.sto_mean,
+                    row["time_step_second"],
+                    self.counts["steps"],
+                    int(row["newton_iterations"]),
+                    int(row["krylov_iterations"]),
+                    done,
+                )
+                self.callback(info)
+            if hit is not None:
+                self._save()
+                if hit.status is None:
+                    return
+                raise _Stop(hit.status, hit.message)
+            due = abs(self.charge - self.saved_charge) >= self.snapshot_charge * (1.0 - 1e-9)
+            rest_due = current == 0 and self.t - self.saved_at >= (end - begin) / self.snapshots
+            if due or rest_due:
+                self._save()
+        self._save()
+
+    def _advance(
+        self,
+        dt: float,
+        end: float,
+        drive: Drive,
+        current: float,
+        scale: float,
+        events: list[_Event],
+        number: int,
+    ) -> tuple[float, _Event | None]:
+        """Take one accepted step of at most `dt`; returns the next step size and the event that ended it, if any."""
+        newton = krylov = 0
+        while True:
+            wanted = min(dt, self.dt_max, self._time_to_event(events))
+            target = min(end, float(self.times[np.searchsorted(self.times, self.t * (1 + 1e-12) + 1e-9)]))
+            remaining = target - self.t
+            # Never leave a crumb before a time that must be met.
+            size = (
+                remaining
+                if wanted >= remaining * (1 - 1e-9)
+                else min(wanted, 0.5 * remaining)
+                if (wanted > 0.5 * remaining)
+                else wanted
+            )
+            step = attempt(self.state, size, drive, self.cell.model, scale, self.newton, self.scales)
+            newton, krylov = newton + step.newton, krylov + step.krylov
+            self._count(step.newton, step.krylov, step.stages)
+            if step.state is not None and step.error <= 1.0:
+                break
+            self.counts["rejected_steps"] += 1
+            if step.state is None:
+                dt = 0.25 * size
+            else:
+                dt = size * max(SHRINK, SAFETY * step.error ** (-1.0 / 3.0))
+            if dt < self.options.dt_min:
+                raise self._cannot_step(step.result)
+        growth = GROWTH if step.error <= 0 else min(GROWTH, SAFETY * step.error ** (-1.0 / 3.0))
+        following = max(size, min(dt, self.dt_max)) * growth if growth > 1 else size * max(growth, SHRINK)
+        before = self.observer.extremes(self.state)
+        hit = self._first_crossed(events, step.state, before, size)
+        if hit is not None:
+            size, step, extra = self._locate(hit, size, step, before, drive, scale)
+            newton, krylov = newton + extra[0], krylov + extra[1]
+        assert step.state is not None and step.totals is not None
+        self.t = target if size == remaining else self.t + size
+        self.state = step.state
+        self.charge += step.totals.external
+        self.throughput += abs(step.totals.external)
+        self.reaction += step.totals.reaction
+        self.anode += step.totals.anode
+        self.counts["steps"] += 1
+        extremes = self.observer.extremes(self.state)
+        self._warn_outside_data(extremes)
+        self._record(number, current, size, step.error, newton, krylov, extremes)
+        return following, hit
+
+    def _time_to_event(self, events: list[_Event]) -> float:
+        """Time [s] to just beyond the first voltage event at the present rate: aim there instead of far across it."""
+        state = self.state
+        if not state.smooth or state.voltage_rate == 0.0:
+            return math.inf
+        now = self.observer.extremes(state)
+        soonest = math.inf
+        for event in events:
+            excess = event.excess(state.voltage, now)
+            rate = (event.excess(state.voltage + 1e-3, now) - excess) * 1e3 * state.voltage_rate
+            if excess < 0 < rate:
+                soonest = min(soonest, -excess / rate)
+        return max(1.01 * soonest, self.options.dt_min)
+
+    def _cannot_step(self, result: StageResult) -> _Stop:
+        low = self.observer.extremes(self.state).c_e_min
+        if self.cell.model.binary and low < NEARLY_DEPLETED * self.c_init:
+            return _Stop("salt_depleted", f"The salt is down to {low:.3g} mol/m3 and no further step is possible.")
+        if result is not StageResult.converged:
+            return _Stop("newton_failed", f"At t = {self.t:.6g} s: {result.value}, down to solver.dt_min.")
+        return _Stop("dt_min", f"At t = {self.t:.6g} s the error control asks for steps below solver.dt_min.")
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def _events(self, step: Step) -> list[_Event]:
+        low, high = self.cell.value("voltage_limits")
+        events = [
+            _Event(lambda v, x: v - high, VOLTAGE_TOLERANCE, "voltage_limit", f"Voltage above {high:g} V."),
+            _Event(lambda v, x: low - v, VOLTAGE_TOLERANCE, "voltage_limit", f"Voltage below {low:g} V."),
+        ]
+        cutoff = step.cutoff(float(self.cell.value("anode.potential")))
+        if cutoff is not None:
+            sign = step.direction
+            events.insert(
+                0, _Event(lambda v, x: sign * (v - cutoff), VOLTAGE_TOLERANCE, None, f"Cut-off {cutoff:g} V.")
+            )
+        if self.cell.model.binary:
+            floor, cap = DEPLETED * self.c_init, float(self.cell.value("electrolyte.c_e_max"))
+            tolerance = 0.1 * floor
+            events.append(
+                _Event(
+                    lambda v, x: floor - x.c_e_min,
+                    tolerance,
+                    "salt_depleted",
+                    f"The salt fell below {floor:.3g} mol/m3 somewhere.",
+                )
+            )
+            events.append(
+                _Event(
+                    lambda v, x: x.c_e_max - cap,
+                    tolerance,
+                    "salt_saturated",
+                    f"The salt passed its solubility, {cap:.4g} mol/m3, somewhere.",
+                )
+            )
+        return events
+
+    def _first_crossed(self, events: list[_Event], state: State | None, before: Extremes, size: float) -> _Event | None:
+        """The crossed event that linear interpolation puts first, or None."""
+        assert state is not None
+        after = self.observer.extremes(state)
+        first, when = None, math.inf
+        for event in events:
+            end = event.excess(state.voltage, after)
+            if end > 0:
+                start = event.excess(self.state.voltage, before)
+                fraction = -start / (end - start) if start < 0 else 0.0
+                if fraction < when:
+                    first, when = event, fraction
+        return first
+
+    def _locate(self, event: _Event, size: float, step, before: Extremes, drive: Drive, scale: float):
+        """Shorten the step until its end lies on the event: the step's dt is the unknown (Illinois method)."""
+        low, f_low = 0.0, event.excess(self.state.voltage, before)
+        high, f_high = size, event.excess(step.state.voltage, self.observer.extremes(step.state))
+        newton = krylov = 0
+        side = 0
+        best, best_size = step, size
+        for _ in range(25):
+            if abs(f_high) <= event.tolerance or high - low < 1e-12 * max(size, 1e-3):
+                break
+            trial_size = high - f_high * (high - low) / (f_high - f_low)
+            if not low < trial_size < high:
+                trial_size = 0.5 * (low + high)
+            trial = attempt(self.state, trial_size, drive, self.cell.model, scale, self.newton, self.scales)
+            newton, krylov = newton + trial.newton, krylov + trial.krylov
+            self._count(trial.newton, trial.krylov, trial.stages)
+            if trial.state is None:
+                break
+            value = event.excess(trial.state.voltage, self.observer.extremes(trial.state))
+            if abs(value) <= event.tolerance:
+                best, best_size = trial, trial_size
+                break
+            if value > 0:
+                high, f_high, best, best_size = trial_size, value, trial, trial_size
+                f_low = 0.5 * f_low if side == 1 else f_low
+                side = 1
+            else:
+                low, f_low = trial_size, value
+                f_high = 0.5 * f_high if side == -1 else f_high
+                side = -1
+        return best_size, best, (newton, krylov)
+
+    # -- records -------------------------------------------------------------------------------------------------
+
+    def _count(self, newton: int, krylov: int, stages: int) -> None:
+        self.counts["newton_iterations"] += newton
+        self.counts["krylov_iterations"] += krylov
+        self.counts["implicit_solves"] += stages
+
+    def _balances(self) -> dict[str, float]:
+        """Relative imbalances since the start: inventories from the fields against integrals of the stage fluxes."""
+        now = self.observer.inventory(self.state)
+        reference = max(self.throughput, 1e-3 * self.cell.theoretical_capacity)
+        charge = max(abs(self.reaction - self.charge), abs(self.reaction + self.anode))
+        return {
+            "charge": charge / reference,
+            "lithium": abs(now.lithium - self.start.lithium + self.reaction) / reference,
+            "salt": abs(now.salt - self.start.salt) / reference,
+        }
+
+    def _record(
+        self,
+        number: int,
+        current: float,
+        dt: float,
+        error: float,
+        newton: int,
+        krylov: int,
+        extremes: Extremes,
+    ) -> None:
+        balances = self._balances()
+        for name, value in balances.items():
+            self.ledger[name] = max(self.ledger[name], value)
+        row = {
+            "test_time_second": self.t,
+            "voltage_volt": self.state.voltage,
+            "current_ampere": current,
+            "step_count": float(number),
+            "charge_coulomb": self.charge,
+            **extremes._asdict(),
+            "time_step_second": dt,
+            "step_error": error,
+            "newton_iterations": float(newton),
+            "krylov_iterations": float(krylov),
+            **{f"balance_{name}": value for name, value in balances.items()},
+        }
+        self.rows.append(row)
+        if self.recorder is not None:
+            self.recorder.row(row)
+
+    def _save(self) -> None:
+        if self.saved_times and self.t <= self.saved_times[-1]:
+            return
+        fields = self.observer.fields(self.state, self.field_names)
+        for name, values in fields.items():
+            self.saved[name].append(values)
+        self.saved_times.append(self.t)
+        self.saved_charge, self.saved_at = self.charge, self.t
+        if self.recorder is not None:
+            self.recorder.fields(self.t, fields, self.observer.separator_profiles(self.state))
+
+    def _warn_outside_data(self, x: Extremes) -> None:
+        ranges = [("am.ocp", x.sto_min, x.sto_max, "sto"), ("am.D_s", x.sto_min, x.sto_max, "sto")]
+        if self.cell.model.binary:
+            ranges.append(("electrolyte.kappa", x.c_e_min, x.c_e_max, "c_e [mol/m3]"))
+        for name, low, high, axis in ranges:
+            valid = self.cell.value(name).valid
+            if name not in self.warned and (low < valid[0] or high > valid[1]):
+                self.warned.add(name)
+                warnings.warn(
+                    f"At t = {self.t:.4g} s {axis} spans {low:.4g} to {high:.4g}, beyond the data of {name} "
+                    f"({valid[0]:.4g} to {valid[1]:.4g}): what follows is extrapolated.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+
+    def _done(self, step: Step, begin: float, end: float, sto_begin: float, x: Extremes) -> float:
+        by_time = (self.t - begin) / (end - begin) if math.isfinite(end) else 0.0
+        low, high = self.cell.value("am.sto_window")
+        goal = low if step.direction > 0 else high
+        by_charge = (x.sto_mean - sto_begin) / (goal - sto_begin) if step.direction and goal != sto_begin else 0.0
+        return float(np.clip(max(by_time, by_charge), 0.0, 1.0))
+
+    def solution(self, status: str, message: str) -> Solution:
+        """Everything computed so far."""
+        columns = {name: np.array([row[name] for row in self.rows]) for name in COLUMNS}
+        stats = {
+            **self.counts,
+            "wall_s": clock.perf_counter() - self.begin,
+            "compile_s": _compile_seconds[0] - self.compiled_before,
+            "voxels": int(np.prod(self.cell.model.shape)),
+            "live_faces": int(np.count_nonzero(np.asarray(self.cell.model.faces.valid))),
+            "device": jax.devices()[0].device_kind,
+        }
+        return Solution(
+            status=status,
+            message=message,
+            timeseries=columns,
+            ledger=dict(self.ledger),
+            stats=stats,
+            area=self.cell.area,
+            am_mass=self.cell.am_mass,
+            field_times=np.array(self.saved_times),
+            _fields=self.saved,
+        )
+
+
+def simulate(
+    cell: Cell,
+    protocol: str | Step | Sequence[str | Step],
+    *,
+    times: Sequence[float] | None = None,
+    recorder: Recorder | None = None,
+    fields: tuple[str, ...] = ("sto", "phi_s", "phi_e", "c_e", "j"),
+    rtol: float = 1e-3,
+    callback: Callable[[Progress], None] | None = None,
+    options: SolverOptions | None = None,
+    snapshots: int = 20,
+) -> Solution:
+    """Run `protocol` on `cell`; never raises on physics or numerics: look at `solution.status`.
+
+    **Arguments:** `protocol`: texts such as "Charge at C/10 until 4.2 V", or step objects. `times` [s]: the solution
+    holds at least these. `rtol`: error control; 1e-3 stands for 0.2 mV and a stoichiometry of 1e-3 per step.
+    `snapshots`: fields are saved each time this fraction of the theoretical capacity has passed, and at the ends of
+    steps. `callback` gets a `Progress` after each accepted step. `recorder` receives rows and fields as they come.
+
+    **Errors:** `ConfigError` before anything is compiled.
+    """
+    check_fields(fields)
+    if not 1e-8 <= rtol <= 0.1:
+        raise ConfigError(f"rtol must lie in [1e-8, 0.1], got {rtol}. 1e-3 is the default.")
+    if snapshots < 1:
+        raise ConfigError(f"snapshots must be at least 1, got {snapshots}.")
+    steps = parse_protocol(protocol)
+    validate_protocol(
+        steps,
+        voltage_window=cell.value("voltage_limits"),
+        anode_potential=float(cell.value("anode.potential")),
+    )
+    asked = np.unique(np.asarray(times if times is not None else [], float))
+    if asked.size and (not np.all(np.isfinite(asked)) or asked[0] < 0):
+        raise ConfigError(f"times must be finite and >= 0 s, got {asked[:3]} ...")
+    run = _Run(
+        cell,
+        options or SolverOptions(),
+        rtol,
+        np.append(asked, np.inf),
+        fields,
+        snapshots,
+        recorder,
+        callback,
+    )
+    status, message = "finished", "All steps of the protocol are done."
+    try:
+        for number, step in enumerate(steps, start=1):
+            run.protocol_step(step, number, len(steps))
+    except _Stop as stop:
+        status, message = stop.status, stop.message
+    except KeyboardInterrupt:
+        status, message = "interrupted", f"Interrupted at t = {run.t:.6g} s."
+    solution = run.solution(status, message)
+    if recorder is not None:
+        recorder.finish(solution)
+    return solution

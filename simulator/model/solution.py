@@ -1,0 +1,110 @@
+"""The result of a simulation, on the host."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from simulator.errors import ConfigError, did_you_mean
+
+#: Columns of the time series: name -> (unit, long name). The first four follow the Battery Data Format.
+COLUMNS: dict[str, tuple[str, str]] = {
+    "test_time_second": ("s", "Test time"),
+    "voltage_volt": ("V", "Cell voltage"),
+    "current_ampere": ("A", "Current of the simulated volume, positive when it charges the cell"),
+    "step_count": ("1", "Number of the protocol step"),
+    "charge_coulomb": ("C", "Charge passed since the start, positive on charge"),
+    "sto_mean": ("1", "Mean stoichiometry of the reacting active material"),
+    "sto_std": ("1", "Standard deviation of the stoichiometry"),
+    "sto_min": ("1", "Lowest stoichiometry"),
+    "sto_max": ("1", "Highest stoichiometry"),
+    "sto_p10": ("1", "10 % quantile of the stoichiometry"),
+    "sto_p90": ("1", "90 % quantile of the stoichiometry"),
+    "c_e_min": ("mol m^-3", "Lowest salt concentration"),
+    "c_e_max": ("mol m^-3", "Highest salt concentration"),
+    "time_step_second": ("s", "Time step that ended here"),
+    "step_error": ("1", "Error estimate of the step in units of the tolerance"),
+    "newton_iterations": ("1", "Newton iterations of the step"),
+    "krylov_iterations": ("1", "Krylov iterations of the step"),
+    "balance_charge": ("1", "Charge imbalance since the start, relative"),
+    "balance_lithium": ("1", "Lithium imbalance since the start, relative"),
+    "balance_salt": ("1", "Salt imbalance since the start, relative"),
+}
+
+
+class Recorder(Protocol):
+    """Receives a run while it goes on; what it has been given must survive whatever happens next."""
+
+    def row(self, row: Mapping[str, float]) -> None:
+        """One line of the time series (`COLUMNS`)."""
+
+    def fields(self, time: float, fields: Mapping[str, np.ndarray], profiles: Mapping[str, np.ndarray]) -> None:
+        """Fields on the electrode's voxels and separator profiles at `time` [s]."""
+
+    def finish(self, solution: "Solution") -> None:
+        """The run has ended with `solution.status`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Everything a run computed. Positive current charges.
+
+    `status`: finished, voltage_limit, salt_depleted, salt_saturated, newton_failed, dt_min or interrupted; `message`
+    says more. `timeseries`: `COLUMNS`, one value per accepted step. `ledger`: largest relative imbalance of charge,
+    lithium and salt. `stats`: counts and times of the solver.
+    """
+
+    status: str
+    message: str
+    timeseries: dict[str, np.ndarray]
+    ledger: dict[str, float]
+    stats: dict[str, Any]
+    area: float
+    am_mass: float
+    field_times: np.ndarray
+    _fields: dict[str, list[np.ndarray]] = field(default_factory=dict, repr=False)
+
+    @property
+    def time(self) -> np.ndarray:
+        """Time [s]."""
+        return self.timeseries["test_time_second"]
+
+    @property
+    def voltage(self) -> np.ndarray:
+        """Cell voltage [V]."""
+        return self.timeseries["voltage_volt"]
+
+    @property
+    def current(self) -> np.ndarray:
+        """Current of the simulated volume [A]."""
+        return self.timeseries["current_ampere"]
+
+    @property
+    def current_density(self) -> np.ndarray:
+        """Current per cross-section [A/m2]."""
+        return self.current / self.area
+
+    @property
+    def capacity(self) -> np.ndarray:
+        """Charge passed since the start [C], positive on charge."""
+        return self.timeseries["charge_coulomb"]
+
+    @property
+    def specific_capacity(self) -> np.ndarray:
+        """Charge passed since the start per mass of active material [mAh/g]."""
+        return self.capacity / 3.6 / (1e3 * self.am_mass)
+
+    def field(self, name: str, t: float | None = None) -> np.ndarray:
+        """Field `name` (nz, ny, nx) at the saved time nearest to `t` [s] (None: the last); NaN where it does not exist.
+
+        **Errors:** `ConfigError` for a field that was not saved, or `t` outside the saved times.
+        """
+        if name not in self._fields:
+            raise ConfigError(f"Field {name!r} was not saved." + did_you_mean(name, self._fields))
+        times = self.field_times
+        if t is None:
+            return self._fields[name][-1]
+        if not times[0] <= t <= times[-1]:
+            raise ConfigError(f"t = {t} s lies outside the saved times, {times[0]:g} to {times[-1]:g} s.")
+        return self._fields[name][int(np.argmin(np.abs(times - t)))]

@@ -1,0 +1,56 @@
+r"""Lithium (or Li-In) counter electrode behind the separator.
+
+Current density into the electrolyte (stripping, discharge, positive):
+$i = 2 j_0 \sinh[F(-\phi_{e,w}-U_a-iR_a)/2RT]$, with the wall values behind half a layer of separator,
+$c_w = c_1 + (1-t_+)\,i\,d/(F D_e)$ (no anion flux) and
+$\phi_{e,w} = \phi_{e,1} + i\,d/\kappa + K\ln(c_w/c_1)$, $K=(2RT/F)(1-t_+)\Theta$.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from simulator.constants import F, R
+from simulator.physics.kinetics import solve_monotone
+
+#: Below this ratio of wall to cell concentration the logarithm is continued linearly: a Newton iterate that depletes
+#: the wall stays finite. A run in which the salt really gets there ends as `salt_depleted`.
+LOG_FLOOR = 0.02
+
+
+class CounterElectrode(eqx.Module):
+    """Plating/stripping electrode, all fields traced: `j0` [A/m2], `resistance` [ohm m2], `potential` [V vs Li]."""
+
+    j0: Float[Array, ""]
+    resistance: Float[Array, ""]
+    potential: Float[Array, ""]
+
+    def current(
+        self,
+        phi_e: Array,
+        c_e: Array,
+        *,
+        kappa: Array,
+        diffusivity: Array,
+        t_plus: Array,
+        coupling: Array,
+        distance: Array,
+        temperature: Array,
+    ) -> Array:
+        """Current density [A m^-2] into the electrolyte from the values of the first layer (any shape).
+
+        `coupling` K [V], `distance` d [m] from the layer centre to the wall. For a single-ion conductor pass
+        `t_plus` = 1: no concentration difference arises.
+        """
+        thermal = 2.0 * R * temperature / F
+        per_current = (1.0 - t_plus) * distance / (F * diffusivity * c_e)
+
+        def mismatch(i: Array) -> Array:
+            ratio = 1.0 + per_current * i
+            safe = jnp.maximum(ratio, LOG_FLOOR)
+            log_ratio = jnp.log(safe) + (ratio - safe) / LOG_FLOOR
+            wall = phi_e + i * distance / kappa + coupling * log_ratio
+            return -self.potential - wall - i * self.resistance - thermal * jnp.arcsinh(i / (2.0 * self.j0))
+
+        scale = jnp.broadcast_to(self.j0, phi_e.shape)
+        return solve_monotone(mismatch, jnp.zeros_like(phi_e), scale)

@@ -1,0 +1,291 @@
+"""Three-dimensional picture of the state of charge in the particles.
+
+PyVista draws the voxel faces; matplotlib puts axes, labels and the colour bar around that picture, with the
+fonts and the colour range of the slices. The projection is parallel, so lengths along an axis are to scale.
+"""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from simulator.errors import ConfigError
+from simulator.geometry.phases import AM, IONIC
+from simulator.viz.figures import (
+    COLLECTOR_COLOUR,
+    EXCLUDED_GREY,
+    SEPARATOR_COLOUR,
+    SOC_MAP,
+    STYLE,
+    Run,
+    Sheet,
+    check_fields,
+    colour_range,
+    draw_pair,
+    draw_slice,
+    grey_legend,
+    lengths_um,
+    mark_sides,
+    save,
+    soc_field,
+    step_title,
+    ticks,
+)
+from simulator.viz.offscreen import can_render
+
+_MAX_CELLS = 320  # per axis; a finer picture would show voxels smaller than its pixels
+_PIXELS = 1800  # of the longer side of the rendering
+_SLAB = 0.06  # thickness of the drawn separator and collector / electrode thickness
+
+_IONIC_COLOUR = "#cccccc"
+
+# Camera in (x, y, z): thickness z runs to the right and x upwards, as in the slices; seen from +y, turned
+# towards the separator and from above.
+_AZIMUTH, _ELEVATION = np.radians(-32.0), np.radians(24.0)
+_RIGHT = np.array([0.0, -np.sin(_AZIMUTH), np.cos(_AZIMUTH)])
+_TOWARDS = np.array([np.sin(_ELEVATION), np.cos(_ELEVATION) * np.cos(_AZIMUTH), np.cos(_ELEVATION) * np.sin(_AZIMUTH)])
+_UP = np.cross(_TOWARDS, _RIGHT)
+
+# Towards the lamp. With _MATT, faces to +y show the colours of the colour bar as they are (0.5 + 0.68 x 0.735
+# = 1), faces to the top and to the separator are a little darker, so that their directions can be told apart.
+_LIGHT = np.array([0.59, 0.735, -0.32])
+_MATT: dict[str, Any] = {"lighting": True, "ambient": 0.5, "diffuse": 0.68, "specular": 0.0}
+
+
+def voxel_faces(shown: np.ndarray, spacing: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Quadrilaterals between voxels that are shown and voxels (or the outside) that are not.
+
+    **Arguments:** `shown` (nz, ny, nx) bool; `spacing` (dz, dy, dx), any unit.
+
+    **Returns:** points (n, 3) as (x, y, z) in that unit; faces (m, 4) of point numbers, counter-clockwise
+    seen from outside; cells (m,) the flat index of the voxel each face belongs to.
+    """
+    nz, ny, nx = shown.shape
+    padded = np.pad(shown, 1)
+    inner = (slice(1, -1),) * 3
+    strides = np.array([(ny + 1) * (nx + 1), nx + 1, 1])  # of the corner lattice, z y x
+    faces, cells = [], []
+    for axis in range(3):
+        u, v = strides[(axis + 1) % 3], strides[(axis + 2) % 3]
+        for side in (0, 1):
+            neighbour = np.roll(padded, -1 if side else 1, axis)[inner]
+            at = np.argwhere(shown & ~neighbour)
+            # (z, y, x) is a left-handed order of axes: u, v turn clockwise seen from the positive side
+            loop = np.array([0, v, u + v, u] if side else [0, u, u + v, v])
+            faces.append((at @ strides + side * strides[axis])[:, None] + loop)
+            cells.append(at @ np.array([ny * nx, nx, 1]))
+    lattice = np.concatenate(faces)
+    used = np.zeros((nz + 1) * (ny + 1) * (nx + 1), dtype=bool)
+    used[lattice] = True
+    numbers = np.cumsum(used) - 1
+    zyx = np.stack(np.unravel_index(np.flatnonzero(used), (nz + 1, ny + 1, nx + 1)), axis=1)
+    return (zyx * np.asarray(spacing))[:, ::-1], numbers[lattice], np.concatenate(cells)
+
+
+def render_soc(run: Run, path: str | os.PathLike[str], index: int = -1, *, ionic_opacity: float = 0.0) -> Path:
+    """3D picture of the SOC in the particles at saved step `index`, a quarter cut away to look inside.
+
+    Thickness runs to the right, separator on the left, collector on the right; micrometres. The colour
+    range is that of `plot_slices` for the same step. Particles left out of the calculation are grey. The
+    ionic phase is invisible, or translucent with `ionic_opacity` in (0, 1]. Images above 320 voxels along an
+    axis are drawn with every second (third, ...) voxel.
+
+    Without a usable OpenGL the file holds three orthogonal slices instead, and a warning says how to get it.
+
+    **Errors:** ConfigError without a saved `sto`, for an unknown step or extension.
+    """
+    check_fields(run, "sto")
+    n = run.field_times.size
+    if not -n <= index < n:
+        raise ConfigError(f"Step {index} is not in the run: it holds {n} saved steps, 0 to {n - 1}.")
+    if not 0.0 <= ionic_opacity <= 1.0:
+        raise ConfigError(f"ionic_opacity must lie in [0, 1], got {ionic_opacity}.")
+    soc = soc_field(run, index)
+    limits = colour_range(soc, digits=2, span=0.02)
+    able, reason = can_render()
+    with mpl.rc_context(STYLE):
+        if able:
+            figure = _scene_figure(run, soc, limits, ionic_opacity)
+        else:
+            warnings.warn(f"Drawing slices instead of the 3D picture. {reason}", stacklevel=2)
+            figure = _slices_figure(run, soc, limits)
+        figure.suptitle(step_title(run, index, soc), fontsize=8.5, fontweight="bold", x=0.02, ha="left")
+        return save(figure, path)
+
+
+def _project(points: np.ndarray) -> np.ndarray:
+    """(n, 2) positions on the screen plane [um] of (n, 3) points (x, y, z) [um]."""
+    return points @ np.stack([_RIGHT, _UP], axis=1)
+
+
+def _scene_figure(run: Run, soc: np.ndarray, limits: tuple[float, float, str], ionic_opacity: float) -> Figure:
+    lz, ly, lx = lengths_um(run)
+    slab = _SLAB * lz
+    # outline of what is drawn: the full cross-section less the quarter that is cut away
+    profile = [(0.0, 0.0), (lx, 0.0), (lx, 0.5 * ly), (0.5 * lx, ly), (0.0, ly)]
+    outline = np.array([(x, y, z) for x, y in profile for z in (-slab, lz + slab)])
+    corner = _project(outline)
+    half = 0.51 * (corner.max(axis=0) - corner.min(axis=0))
+    middle = 0.5 * (corner.max(axis=0) + corner.min(axis=0))
+    picture = _render(run, soc, limits, ionic_opacity, middle, half)
+
+    low, high, extend = limits
+    width, height = 4.6 * half / half.max()
+    left, right, bottom, top = 0.75, 1.1, 0.5, 0.4  # inches for labels and colour bar
+    w, h = width + left + right, height + bottom + top
+    figure = Figure(figsize=(w, h))
+    ax = figure.add_axes((left / w, bottom / h, width / w, height / h))
+    box = (middle[0] - half[0], middle[0] + half[0], middle[1] - half[1], middle[1] + half[1])
+    ax.imshow(picture, extent=box, interpolation="antialiased")
+    ax.set_axis_off()
+    _draw_axes(ax, (lx, ly, lz), slab)
+    tall = min(2.4, 0.7 * height)
+    bar = figure.add_axes(((w - 0.7) / w, (bottom + 0.5 * (height - tall)) / h, 0.12 / w, tall / h))
+    colours = ScalarMappable(Normalize(low, high), SOC_MAP)
+    figure.colorbar(colours, cax=bar, extend=extend).set_label("State of charge")
+    handles = []
+    if np.isnan(soc[run.phase == AM]).any():
+        handles.append(Patch(facecolor=str(EXCLUDED_GREY), label="not connected, left out"))
+    if ionic_opacity > 0.0:
+        handles.append(Patch(facecolor=_IONIC_COLOUR, label="ionic phase"))
+    if handles:
+        figure.legend(handles=handles, loc="lower right", ncols=len(handles), borderaxespad=0.3)
+    return figure
+
+
+def _draw_axes(ax: Axes, size: tuple[float, float, float], slab: float) -> None:
+    """Scales in micrometres along three outer edges of the electrode, and the names of its two sides."""
+    lx, ly, lz = size
+    # (start, direction, where the labels stand, name, length)
+    edges = (
+        ((0.0, ly, 0.0), (0.0, 0.0, 1.0), (-1.0, 0.0, 0.0), "thickness z [µm]", lz),
+        ((0.0, 0.0, -slab), (0.0, 1.0, 0.0), (-1.0, 0.0, 0.0), "y [µm]", ly),
+        ((0.0, 0.0, -slab), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0), "x [µm]", lx),
+    )
+    unit = 0.02 * max(size)
+    line: dict[str, Any] = {"color": "0.25", "lw": 0.6, "clip_on": False}
+    for start, along, outward, name, length in edges:
+        direction, out = _project(np.array([along, outward]))
+        out = out / np.linalg.norm(out)
+        origin = _project(np.array([start]))[0]
+        ax.plot(*np.array([origin, origin + length * direction]).T, **line)
+        for value in ticks(length):
+            at = origin + value * direction
+            ax.plot(*np.array([at, at + unit * out]).T, **line)
+            _write(ax, at + 2.6 * unit * out, f"{value:g}", fontsize=7)
+        angle = float(np.degrees(np.arctan2(direction[1], direction[0])))
+        place = origin + 0.5 * length * direction + 6.0 * unit * out
+        _write(ax, place, name, rotation=angle, rotation_mode="anchor")
+    left, right = _project(np.array([(0.5 * lx, 0.25 * ly, -slab), (0.25 * lx, ly, lz + slab)]))
+    _write(ax, left, "separator", rotation=90)
+    _write(ax, right + np.array([1.6 * unit, 0.0]), "current collector", rotation=90)
+
+
+def _write(ax: Axes, at: np.ndarray, text: str, **options: Any) -> None:
+    ax.text(float(at[0]), float(at[1]), text, ha="center", va="center", **options)
+
+
+def _slices_figure(run: Run, soc: np.ndarray, limits: tuple[float, float, str]) -> Figure:
+    """Three orthogonal mid-plane slices: x-z, x-y and y-z."""
+    nx = run.phase.shape[2]
+    lz, ly, lx = lengths_um(run)
+    widths = ((1.0 + 2.0 * Sheet.STRIP) * lz, ly, (1.0 + 2.0 * Sheet.STRIP) * lz)
+    scale = min(7.6 / sum(widths), 3.5 / max(lx, ly))  # inches per um
+    figure = Figure(figsize=(scale * sum(widths) + 2.0, scale * max(lx, ly) + 1.1), layout="constrained")
+    panels = figure.subplots(1, 3, width_ratios=widths)
+    where = run.phase == AM
+    low, high, extend = limits
+    draw_pair(panels[:2], run, soc, where, SOC_MAP, (low, high))
+    image = draw_slice(
+        panels[2],
+        run.phase[:, :, nx // 2].T,
+        soc[:, :, nx // 2].T,
+        where[:, :, nx // 2].T,
+        (lz, ly),
+        SOC_MAP,
+        (low, high),
+    )
+    mark_sides(panels[2], lz, ly)
+    panels[2].set(xlabel="thickness z [µm]", ylabel="y [µm]", title=f"x = {(nx // 2 + 0.5) * lx / nx:.1f} µm")
+    panels[2].set(xticks=ticks(lz), yticks=ticks(ly))
+    figure.colorbar(image, ax=panels.tolist(), extend=extend, pad=0.02).set_label("State of charge")
+    handles = grey_legend(bool(np.isnan(soc[where]).any()))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def _render(
+    run: Run,
+    soc: np.ndarray,
+    limits: tuple[float, float, str],
+    ionic_opacity: float,
+    middle: np.ndarray,
+    half: np.ndarray,
+) -> np.ndarray:
+    """(rows, columns, 3) uint8 picture of the cut electrode on white.
+
+    `middle`, `half`: centre and half the size of the picture on the screen plane [um].
+    """
+    import pyvista as pv
+
+    step = -(-max(soc.shape) // _MAX_CELLS)
+    thin = (slice(None, None, step),) * 3
+    soc, phase = soc[thin], run.phase[thin]
+    # sizes and not voxel edges times step, so that a thinned picture still fills its box
+    lengths = lengths_um(run)
+    dz, dy, dx = (length / n for length, n in zip(lengths, soc.shape, strict=True))
+    kept = np.ones(soc.shape, dtype=bool)
+    cut_y, cut_x = soc.shape[1] // 2, soc.shape[2] // 2
+    kept[:, cut_y:, cut_x:] = False
+
+    def surface(shown: np.ndarray) -> Any:
+        points, faces, cells = voxel_faces(shown, (dz, dy, dx))
+        mesh = pv.PolyData.from_regular_faces(points, faces)
+        mesh.cell_data["soc"] = soc.ravel()[cells]
+        return mesh
+
+    with pv.vtk_verbosity("off"):
+        columns, rows = (max(1, round(v)) for v in _PIXELS * half / half.max())
+        plotter = pv.Plotter(off_screen=True, window_size=[columns, rows], lighting="none")
+        plotter.set_background("white")
+        plotter.add_mesh(
+            surface((phase == AM) & kept),
+            scalars="soc",
+            clim=limits[:2],
+            cmap=SOC_MAP,
+            nan_color=[EXCLUDED_GREY] * 3,
+            show_scalar_bar=False,
+            **_MATT,
+        )
+        ionic = np.isin(phase, IONIC) & kept
+        if ionic_opacity > 0.0 and ionic.any():
+            plotter.add_mesh(surface(ionic), color=_IONIC_COLOUR, opacity=ionic_opacity, **_MATT)
+            plotter.enable_depth_peeling(8)
+        light = pv.Light(light_type="scene light", intensity=1.0)
+        light.positional = False
+        light.position = _LIGHT
+        light.focal_point = (0.0, 0.0, 0.0)
+        plotter.add_light(light)
+        for z0, colour in ((-_SLAB * lengths[0], SEPARATOR_COLOUR), (lengths[0], COLLECTOR_COLOUR)):
+            points, faces, _ = voxel_faces(kept[:1], (_SLAB * lengths[0], dy, dx))
+            slab = pv.PolyData.from_regular_faces(points + np.array([0.0, 0.0, z0]), faces)
+            plotter.add_mesh(slab, color=colour, **{**_MATT, "ambient": 0.8, "diffuse": 0.2})
+        centre = _RIGHT * middle[0] + _UP * middle[1]
+        plotter.camera.focal_point = centre
+        plotter.camera.position = centre + _TOWARDS * 10.0 * sum(lengths)
+        plotter.camera.up = _UP
+        plotter.camera.parallel_projection = True
+        plotter.camera.parallel_scale = float(half[1])
+        plotter.reset_camera_clipping_range()
+        plotter.enable_anti_aliasing("ssaa")
+        image = plotter.screenshot(None, return_img=True)
+        plotter.close()
+    return np.asarray(image)

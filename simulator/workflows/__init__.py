@@ -1,0 +1,1 @@
+"""Whole jobs: what one call of the program does."""

@@ -1,0 +1,103 @@
+"""The numbers that answer the user's question, and the table that shows them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+#: What to try when a run stops early.
+ADVICE = {
+    "voltage_limit": "The cell left its safe voltage window. Lower the current, or set a cut-off.",
+    "salt_depleted": "Salt ran out somewhere in the electrolyte. Lower the current, or raise D_e.",
+    "salt_saturated": "The salt reached its solubility somewhere. Lower the current, or raise D_e.",
+    "newton_failed": "Newton's method did not converge. Try solver.dt_max=60 or solver.precision=double.",
+    "dt_min": "The time step fell below solver.dt_min. Raise solver.rtol, or lower solver.dt_min.",
+    "interrupted": "The run was interrupted; all that was computed is saved.",
+}
+
+
+class CellFacts(Protocol):
+    """What the summary needs of a cell."""
+
+    @property
+    def area(self) -> float: ...  # cross-section [m2]
+    @property
+    def am_mass(self) -> float: ...  # [kg], isolated parts included
+    @property
+    def theoretical_capacity(self) -> float: ...  # of all active material through its sto_window [C]
+    @property
+    def live_share(self) -> float: ...
+    @property
+    def isolated_share(self) -> Mapping[str, float]: ...
+
+
+class RunFacts(Protocol):
+    """What the summary needs of a solution."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def time(self) -> np.ndarray: ...  # [s]
+    @property
+    def voltage(self) -> np.ndarray: ...  # [V]
+    @property
+    def capacity(self) -> np.ndarray: ...  # charge passed since the start [C], positive on charge
+    @property
+    def ledger(self) -> Mapping[str, float]: ...
+    @property
+    def stats(self) -> Mapping[str, Any]: ...
+
+
+def summarise(cell: CellFacts, solution: RunFacts) -> dict[str, float]:
+    """Name with unit -> value.
+
+    Capacity is the largest charge between any two states of the run: of a charge or a discharge its end
+    value, of a cycle the larger of both. Utilisation is its share of what all active material holds in
+    `sto_window`.
+    """
+    passed = np.append(solution.capacity, 0.0)
+    charge = float(np.max(passed) - np.min(passed))
+    mah = charge / 3.6
+    values = {
+        "capacity [mAh/g AM]": mah / (1e3 * cell.am_mass),
+        "capacity [mAh/cm2]": mah / (1e4 * cell.area),
+        "utilisation [%]": 100 * charge / cell.theoretical_capacity,
+        "live share of the AM surface [%]": 100 * cell.live_share,
+        "isolated share of the AM [%]": 100 * sum(cell.isolated_share.values()),
+        "final voltage [V]": float(solution.voltage[-1]),
+        "simulated time [h]": float(solution.time[-1]) / 3600,
+    }
+    values |= {f"balance error, {name} [-]": error for name, error in solution.ledger.items()}
+    return values | _speed(solution.stats)
+
+
+def _speed(stats: Mapping[str, Any]) -> dict[str, float]:
+    """Wall time, the share of it spent compiling, and solved voxels per second of the rest."""
+    wall, compiling = float(stats["wall_s"]), float(stats.get("compile_s") or 0.0)
+    values = {"solver wall time [s]": wall}
+    if compiling:
+        values["compiling, of that [%]"] = 100 * compiling / wall
+    if wall > compiling:
+        values["voxel-solves per second"] = stats["voxels"] * stats["implicit_solves"] / (wall - compiling)
+    return values
+
+
+def table(values: Mapping[str, float], stats: Mapping[str, Any], status: str, folder: Path) -> Table:
+    """The closing table of a run."""
+    title = Text(f"{status}: {folder}", style="bold")
+    shown = Table(show_header=False, title=title, title_justify="left")
+    shown.add_column(justify="left")
+    shown.add_column(justify="right")
+    for name, value in values.items():
+        shown.add_row(Text(name), _number(name, value))  # Text: [mAh] is a unit, not a style
+    counts = ("steps", "rejected_steps", "implicit_solves", "newton_iterations", "krylov_iterations")
+    for name in counts:
+        shown.add_row(name.replace("_", " "), str(stats[name]))
+    return shown
+
+
+def _number(name: str, value: float) -> str:
+    return f"{value:.1e}" if name.startswith(("balance", "voxel-solves")) else f"{value:.4g}"

@@ -1,0 +1,152 @@
+"""Composition, names and ranges of a configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from simulator.config import RunConfig, load, to_yaml
+from simulator.config.compose import SCHEMA
+from simulator.errors import ConfigError
+from simulator.resources import conf_dir, config_groups, image_path
+
+CHOICES = [(group, name) for group, names in config_groups().items() for name in names]
+
+
+def test_default_run_is_the_packaged_demonstration() -> None:
+    config = load()
+    assert config.geometry.path == "mesh:nmc532_film_48.tif"
+    assert config.geometry.labels == {"electrolyte": 0, "am": 1, "cbd": 2}
+    assert config.cell.parameter_set == "nmc811_peo_60c"
+    assert config.protocol.steps == ["Charge at C/10 until 4.2 V"]
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES)
+def test_every_shipped_choice_is_valid(group: str, name: str) -> None:
+    path = ["geometry.path=stack.tif"] if (group, name) == ("geometry", "file") else []
+    assert isinstance(load([f"{group}={name}", *path]), RunConfig)
+
+
+def test_every_group_of_the_schema_has_a_folder_and_the_other_way_round() -> None:
+    assert set(config_groups()) == set(SCHEMA)
+
+
+@pytest.mark.parametrize("key", [f"{g}.{k}" for g, keys in SCHEMA.items() for k in keys])
+def test_every_key_is_written_in_the_default_files(key: str) -> None:
+    # The files of conf/ are what a user reads to learn the keys: none may be known to the code alone.
+    group, name = key.split(".")
+    for path in (conf_dir() / group).glob("*.yaml"):
+        assert f"{name}:" in path.read_text(), f"{path.name} does not show {key}"
+
+
+def test_bare_numbers_and_texts_with_units_give_the_same_si_values() -> None:
+    bare = load(["geometry.voxel_size=[4e-7, 4e-7, 5e-7]", "solver.dt_max=300"])
+    texts = load(["geometry.voxel_size=[0.4 um, 400 nm, 0.5 um]", "solver.dt_max=5 min"])
+    assert texts.geometry.voxel_size == pytest.approx(bare.geometry.voxel_size, rel=1e-14)  # rounding only
+    assert texts.solver.dt_max == bare.solver.dt_max
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "cell.electrolyte.kappa=0.05",
+        "+cell.electrolyte.kappa=0.05",
+        "cell.overrides.electrolyte.kappa=0.05",
+        "++cell.overrides.electrolyte.kappa=0.05",
+        "cell.overrides={electrolyte: {kappa: 0.05}}",
+        "cell.overrides={electrolyte.kappa: 0.05}",
+    ],
+)
+def test_all_spellings_of_a_parameter_override_mean_the_same(override: str) -> None:
+    assert load([override]).cell.overrides == {"electrolyte.kappa": 0.05}
+
+
+def test_overrides_of_several_parameters_add_up_and_keep_units() -> None:
+    config = load(["cell.am.D_s=1e-14", "cell.temperature=60 degC", "cell=verification"])
+    assert config.cell.overrides == {"am.D_s": 1e-14, "temperature": "60 degC"}
+    assert config.cell.parameter_set == "verification"
+
+
+def test_a_whole_mapping_replaces_that_of_the_group() -> None:
+    assert load(["geometry.labels={pore: 0, am: 255}"]).geometry.labels == {"pore": 0, "am": 255}
+
+
+def test_one_label_can_be_changed_added_or_removed() -> None:
+    config = load(["geometry.labels.am=[1, 3]", "geometry.labels.pore=4", "~geometry.labels.cbd"])
+    assert config.geometry.labels == {"electrolyte": 0, "am": [1, 3], "pore": 4}
+
+
+def test_yaml_of_a_configuration_holds_every_value() -> None:
+    text = to_yaml(load(["solver.rtol=1e-4", "cell.electrolyte.kappa=0.05"]))
+    assert "rtol: 0.0001" in text
+    assert "electrolyte.kappa: 0.05" in text
+
+
+@pytest.mark.parametrize(
+    ("override", "named", "cure"),
+    [
+        ("geometry=ct_nmcc", "ct_nmcc", "'ct_nmc'"),
+        ("geomtry=ct_nmc", "geomtry", "'geometry'"),
+        ("solver.rtoll=1e-3", "solver.rtoll", "'solver.rtol'"),
+        ("rtol=1e-3", "rtol", "'solver.rtol'"),
+        ("hydra.run.dir=x", "hydra.run.dir", "Known: cell"),
+        ("+new.key=1", "new.key", "Known: cell"),
+        ("solver.rtol.x=1", "solver.rtol.x", "Set solver.rtol"),
+        ("~solver.rtol", "solver.rtol", "leave"),
+        ("solver.rtol=abc", "abc", "Float"),
+        ("solver.max_steps=1.5", "1.5", "Integer"),
+        ("solver.rtol=1e-3,1e-4", "solver.rtol", "[a, b]"),
+        ("protocol.steps=Rest for 1 h", "protocol.steps", "[Rest for 1 h]"),
+        ("rubbish", "rubbish", "KEY=VALUE"),
+        ("geometry=file", "geometry.path", "geometry.path=VALUE"),
+    ],
+)
+def test_mistakes_in_names_and_types_name_the_cure(override: str, named: str, cure: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load([override])
+    message = str(caught.value)
+    assert named in message
+    assert cure in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("override", "allowed"),
+    [
+        ("solver.rtol=0", "(0, 0.1]"),
+        ("solver.rtol=0.5", "(0, 0.1]"),
+        ("solver.rtol=nan", "(0, 0.1]"),
+        ("solver.newton_tol=-1e-6", "(0, 0.01]"),
+        ("solver.dt_min=0", "positive time"),
+        ("solver.dt_min=3 V", "s, min, h"),
+        ("solver.dt_init=1e-6", "solver.dt_min"),
+        ("solver.max_steps=0", "at least 1"),
+        ("solver.krylov_max=0", "at least 1"),
+        ("solver.precision=single", "double"),
+        ("geometry.voxel_size=0.4", "(0, 1e-3] m"),
+        ("geometry.voxel_size=0.4 parsec", "um"),
+        ("geometry.voxel_size=[1e-6, 1e-6]", "one length or three"),
+        ("geometry.thickness_axis=3", "0, 1 or 2"),
+        ("geometry.separator_side=top", "start"),
+        ("geometry.min_live=1.5", "[0, 1]"),
+        ("geometry.path=''", "path"),
+        ("cell.overrides={am.D_s: 1, am: {D_s: 2}}", "Keep one"),
+        ("protocol.steps=[]", "at least one step"),
+        ("output.fields=[sto, soc]", "'sto'"),
+        ("output.fields=[phi_s]", "'sto'"),
+        ("output.snapshots=0", "at least 1"),
+        ("output.dir=''", "a folder"),
+    ],
+)
+def test_values_out_of_range_name_key_value_and_range(override: str, allowed: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load([override])
+    message = str(caught.value)
+    key = "cell.am.D_s" if "am.D_s" in override else override.partition("=")[0]
+    assert key in message
+    assert allowed in message
+
+
+def test_paths_are_used_as_written_and_shipped_images_by_name() -> None:
+    assert image_path("a/b.tif") == Path("a/b.tif")
+    with pytest.raises(ConfigError, match="No image named 'nothing.tif' is shipped"):
+        image_path("mesh:nothing.tif")

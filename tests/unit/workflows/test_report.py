@@ -1,0 +1,79 @@
+"""The numbers of the closing table."""
+
+import io
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from simulator.workflows.report import ADVICE, summarise, table
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A cell of 1 cm2 with 10 mg of active material, and a charge of 1.5 mAh in half an hour of computing."""
+
+    area: float = 1e-4
+    am_mass: float = 1e-5
+    theoretical_capacity: float = 2 * 3.6
+    live_share: float = 0.9
+    isolated_share: dict = field(default_factory=lambda: {"no electrons": 0.02, "no ions": 0.03})
+    status: str = "finished"
+    time: np.ndarray = field(default_factory=lambda: np.array([0.0, 3600.0, 7200.0]))
+    voltage: np.ndarray = field(default_factory=lambda: np.array([3.6, 3.9, 4.2]))
+    capacity: np.ndarray = field(default_factory=lambda: np.array([0.0, 2.7, 5.4]))
+    ledger: dict = field(default_factory=lambda: {"charge": 1e-13, "lithium": 2e-12, "salt": 3e-11})
+    stats: dict = field(
+        default_factory=lambda: {
+            "steps": 40, "rejected_steps": 2, "newton_iterations": 160, "krylov_iterations": 900,
+            "implicit_solves": 80, "wall_s": 50.0, "compile_s": 10.0, "voxels": 100_000,
+        }
+    )  # fmt: skip
+
+
+def test_capacity_and_utilisation_of_a_charge() -> None:
+    values = summarise(Facts(), Facts())
+    assert values["capacity [mAh/g AM]"] == pytest.approx(150.0)  # 1.5 mAh / 10 mg
+    assert values["capacity [mAh/cm2]"] == pytest.approx(1.5)
+    assert values["utilisation [%]"] == pytest.approx(75.0)  # of 2 mAh
+    assert values["isolated share of the AM [%]"] == pytest.approx(5.0)
+    assert values["final voltage [V]"] == 4.2
+
+
+@pytest.mark.parametrize(
+    "passed", [[0.0, -2.7, -5.4], [0.0, 5.4, 5.4, 1.0], [2.7, 5.4]], ids=["discharge", "cycle", "late row"]
+)
+def test_capacity_is_the_largest_charge_between_two_states(passed: list[float]) -> None:
+    run = replace(Facts(), capacity=np.array(passed))
+    assert summarise(Facts(), run)["capacity [mAh/g AM]"] == pytest.approx(150.0)
+
+
+def test_speed_leaves_compilation_out_and_names_its_share() -> None:
+    values = summarise(Facts(), Facts())
+    assert values["voxel-solves per second"] == pytest.approx(80 * 100_000 / 40.0)
+    assert values["compiling, of that [%]"] == pytest.approx(20.0)
+    unknown = replace(Facts(), stats={**Facts().stats, "compile_s": None})
+    assert "compiling, of that [%]" not in summarise(Facts(), unknown)
+
+
+def test_table_shows_every_number_with_its_status() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=110)
+    console.print(table(summarise(Facts(), Facts()), Facts().stats, "salt_depleted", Path("outputs/a")))
+    for shown in (
+        "salt_depleted: outputs/a",
+        "capacity [mAh/g AM]",
+        "150",
+        "75",
+        "3.0e-11",
+        "krylov iterations",
+        "900",
+    ):
+        assert shown in text.getvalue()
+
+
+def test_every_early_end_has_advice() -> None:
+    early = {"voltage_limit", "salt_depleted", "salt_saturated", "newton_failed", "dt_min", "interrupted"}
+    assert set(ADVICE) == early
