@@ -114,10 +114,12 @@ def face_derivatives(u: Array, cell: CellModel, j: Array) -> FaceDerivatives:
     def law(d_phi: Array, d_sto: Array, d_c: Array) -> Array:
         return area * face_law(am.at[STO].add(d_sto), ion.at[PHI_E].add(-d_phi).at[C_E].add(d_c), cell, j)
 
-    zero, one = jnp.zeros_like(j), jnp.ones_like(j)
+    zero = jnp.zeros_like(j)
     _, push = jax.linearize(law, zero, zero, zero)
+    # All faces at once, one input at a time: vmap compiles the tangent program once instead of three times.
+    units = jnp.broadcast_to(jnp.eye(3)[:, :, None], (3, 3, j.size))
+    parts = jax.vmap(lambda d: push(d[0], d[1], d[2]))(units)
     valid = cell.faces.valid
-    parts = [push(one, zero, zero), push(zero, one, zero), push(zero, zero, one)]
     phi, sto, c_e = (jnp.where(valid, part, 0.0) for part in parts)
     if not cell.binary:
         c_e = jnp.zeros_like(c_e)

@@ -127,7 +127,7 @@ class _Run:
         self.scales = ErrorScales(voltage=0.2 * rtol, sto=rtol, c_e=rtol * c_init)
         u = cell.initial_fields()
         j = jnp.zeros(cell.model.faces.area.shape)
-        self.state = State(u, jnp.zeros_like(u), j, math.nan, 0.0, smooth=False)
+        self.state = State(u, jnp.zeros_like(u), j, math.nan, 0.0, reach=0.0)
         self.t = 0.0
         self.charge = 0.0  # [C] passed, signed
         self.throughput = 0.0
@@ -262,7 +262,7 @@ class _Run:
     def _time_to_event(self, events: list[_Event]) -> float:
         """Time [s] to just beyond the first voltage event at the present rate: aim there instead of far across it."""
         state = self.state
-        if not state.smooth or state.voltage_rate == 0.0:
+        if state.reach == 0.0 or state.voltage_rate == 0.0:
             return math.inf
         now = self.observer.extremes(state)
         soonest = math.inf

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
-from simulator.model.jacobian import face_derivatives
+from simulator.model.jacobian import FaceDerivatives
 from simulator.model.newton import NewtonOptions, Stage, StageResult, solve_stage
 from simulator.model.residual import Drive
 
@@ -28,11 +28,16 @@ _B2 = 0.5 - _B1 * GAMMA
 ERROR_WEIGHTS = (1.0 - _B1 - _B2, _B1 - WEIGHTS[0], _B2 - WEIGHTS[1])
 
 
+#: Rates are extrapolated over steps up to this many times the last one; a parabola through them is useless beyond.
+REACH = 4.0
+
+
 class State(NamedTuple):
     """Where a step starts: fields `u` (4, nz, ny, nx), their time derivative `rate`, face currents `j`, `voltage` [V]
     and its time derivative `voltage_rate` [V/s].
 
-    `smooth`: the rates hold for the potentials too (not right after a change of current).
+    `reach` [s]: the longest step over which the rates may be extrapolated to guess the next stages; 0 right after a
+    change of current, where the potentials have no rate.
     """
 
     u: Array
@@ -40,7 +45,7 @@ class State(NamedTuple):
     j: Array
     voltage: float
     voltage_rate: float
-    smooth: bool
+    reach: float
 
 
 class StepTotals(NamedTuple):
@@ -94,14 +99,13 @@ def _second_stage(u, rate, y1, dt, smooth, cell):
 
 
 @eqx.filter_jit
-def _finish(u, rate, y1, y2, known2, j, dt, cell, scales: Array):
+def _finish(u, rate, y1, y2, known2, faces: FaceDerivatives, dt, cell, scales: Array):
     """New rate, and the scaled error: voltage through the linearised faces, sto and salt as root mean square."""
     k1 = (y1[STO:] - u[STO:]) / (GAMMA * dt)
     k2 = (y2[STO:] - known2) / (GAMMA * dt)
     w0, w1, w2 = ERROR_WEIGHTS
     error = dt * (w0 * rate[STO:] + w1 * k1 + w2 * k2)
     error = jnp.where(cell.active[STO:], error, 0.0)
-    faces = face_derivatives(y2, cell, j)
     by_sto = faces.sto * error[0].ravel()[cell.faces.am]
     salt = error[1] * cell.salt_coupling(y2[C_E]) / y2[C_E]  # error of the diffusion potential K ln c_e [V]
     at_faces = faces.c_e * error[1].ravel()[cell.faces.ionic] - faces.phi * salt.ravel()[cell.faces.ionic]
@@ -138,7 +142,7 @@ def consistent_state(
     if stage.result is not StageResult.converged:
         return None, stage
     fields, rate = _initial_rate(u, stage.u, jnp.asarray(_INSTANT), cell)
-    state = State(fields, rate, stage.evaluation.j, float(stage.evaluation.voltage), 0.0, smooth=False)
+    state = State(fields, rate, stage.evaluation.j, float(stage.evaluation.voltage), 0.0, reach=0.0)
     return state, stage
 
 
@@ -152,7 +156,7 @@ def attempt(
     scales: ErrorScales,
 ) -> Step:
     """Try one step of `dt` [s]; never raises on physics."""
-    h, smooth = jnp.asarray(dt), jnp.asarray(float(state.smooth))
+    h, smooth = jnp.asarray(dt), jnp.asarray(float(dt <= state.reach))
     guess = _predict_first(state.u, state.rate, h, smooth, cell)
     first = solve_stage(guess, state.j, state.u[STO:], GAMMA * dt, drive, cell, scale, options)
     if first.result is not StageResult.converged:
@@ -162,8 +166,9 @@ def attempt(
     newton, krylov = first.newton + second.newton, first.krylov + second.krylov
     if second.result is not StageResult.converged:
         return Step(None, None, math.inf, second.result, newton, krylov, 2)
+    assert second.response is not None
     rate, error = _finish(
-        state.u, state.rate, first.u, second.u, known, second.evaluation.j, h, cell, jnp.asarray(scales)
+        state.u, state.rate, first.u, second.u, known, second.response.faces, h, cell, jnp.asarray(scales)
     )
     b1, b2 = (w * dt for w in WEIGHTS)
     totals = StepTotals(
@@ -172,5 +177,5 @@ def attempt(
         external=dt * float(drive.current),
     )
     volts = (state.voltage, float(first.evaluation.voltage), float(second.evaluation.voltage))
-    end = State(second.u, rate, second.evaluation.j, volts[2], _end_slope(*volts) / dt, smooth=True)
+    end = State(second.u, rate, second.evaluation.j, volts[2], _end_slope(*volts) / dt, reach=REACH * dt)
     return Step(end, totals, float(error), StageResult.converged, newton, krylov, 2)
