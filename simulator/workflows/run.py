@@ -12,7 +12,7 @@ from rich.console import Console
 from simulator.errors import ConfigError
 from simulator.io import RunResult, read_result, write_bdf_csv
 from simulator.model import Solution, SolverOptions, build_cell
-from simulator.protocol import parse_protocol
+from simulator.protocol import parse_protocol, validate_protocol
 from simulator.workflows.electrode import read_electrode
 from simulator.workflows.folder import CONFIG, CURVE, RESULT, make_folder, portable, refuse_to_overwrite
 from simulator.workflows.progress import StepProgress
@@ -47,6 +47,11 @@ def run(config: "RunConfig", console: Console | None = None) -> RunOutcome:
     electrode = read_electrode(config.geometry)
     steps = parse_protocol(config.protocol.steps)
     cell = build_cell(electrode, config.cell.parameter_set, config.cell.overrides, min_live=config.geometry.min_live)
+    validate_protocol(
+        steps,
+        voltage_window=cell.value("voltage_limits"),
+        anode_potential=float(cell.value("anode.potential")),
+    )
     folder = make_folder(config.output.dir)
     OmegaConf.save(OmegaConf.create(portable(config, folder)), folder / CONFIG)
     notes.print(f"{electrode!r} -> {folder}", soft_wrap=True)

@@ -70,6 +70,23 @@ print(json.dumps({
     assert (found["mesh"].parent / "NOTICES.txt").is_file()
 
 
+def test_installed_wheel_simulates_an_image_elsewhere(installed: Path, tiny_stack: Path) -> None:
+    """The whole main job from the wheel: configuration, image, solve, curve, result file, table."""
+    overrides = [
+        "geometry=file",
+        f"geometry.path={tiny_stack}",
+        "geometry.labels={electrolyte: 0, am: 1, cbd: 2}",
+        "protocol.steps=[Charge at C/5 for 10 min]",
+        "output.dir=done",
+        "output.pictures=false",
+    ]
+    done = run_python(installed, "-m", "simulator", "run", *overrides)
+    assert done.returncode == 0, done.stderr
+    assert "capacity [mAh/g AM]" in done.stdout
+    folder = installed.parent / "elsewhere" / "done"
+    assert {path.name for path in folder.iterdir()} >= {"run.vtkhdf", "curve.bdf.csv", "config.yaml"}
+
+
 def test_wheel_holds_no_tests_and_no_benchmarks(installed: Path) -> None:
     names = {path.name for path in installed.iterdir()}
     assert {name for name in names if not name.endswith(".dist-info")} <= {"simulator", "bin"}

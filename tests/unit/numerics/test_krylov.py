@@ -32,9 +32,7 @@ def _fgmres(matrix, m, b, rtol, max_iterations, basis_dtype):
 
 @partial(jax.jit, static_argnames="max_iterations")
 def _cg(matrix, m, b, rtol, max_iterations):
-    return conjugate_gradients(
-        lambda v: matrix @ v, lambda v: m @ v, b, rtol=rtol, max_iterations=max_iterations
-    )
+    return conjugate_gradients(lambda v: matrix @ v, lambda v: m @ v, b, rtol=rtol, max_iterations=max_iterations)
 
 
 def run_fgmres(matrix, b, *, preconditioner=None, rtol=1e-12, max_iterations=N, basis_dtype="float64"):
