@@ -1,7 +1,7 @@
 """The voxel column against the Doyle-Fuller-Newman model: voltage curves at three resolutions.
 
     python -m benchmarks.column [--n 16 24 40] [--layers 16] [--rtol 1e-3]
-    python -m benchmarks.column --plot-only
+    python -m benchmarks.column --compare-only     # the stored runs with the present reference, no solving
 
 Five simple-cubic cells along z with one 5 um sphere each, lithium and 50 um of separator below, drawn with n voxels
 per cell side (quarter cross-section, mirror sides), discharged and charged at 1, 2 and 4 A/m2. The reference for each
@@ -38,7 +38,6 @@ RESULTS = ROOT / "benchmarks" / "results" / "column.jsonl"
 PICTURE = ROOT / "docs" / "images" / "column.png"
 CURVES = ("discharge_1", "discharge_2", "discharge_4", "charge_1", "charge_2", "charge_4")
 WINDOW = (3.0, 18.0)  # [Ah/m2] where the gap is judged: away from the steep ends of the curves
-LIMIT_MV = 5.0  # required of n = 24 in that window
 COLOURS = {1: "#0072B2", 2: "#E69F00", 4: "#D55E00"}  # Okabe and Ito, by |current| [A/m2]
 STYLE: Any = {
     "font.size": 8,
@@ -56,18 +55,15 @@ STYLE: Any = {
 }
 
 
-def measure(n: int, curve: str, reference: Mapping[str, Any], layers: int, rtol: float) -> dict[str, Any]:
-    """Run one curve on the column of `n` voxels per cell side and compare it with the reference."""
-    dfn = reference["cases"][str(n)]["curves"][curve]
-    points = np.array(reference["Q_Ah_m2"])
-    expected = np.array([np.nan if v is None else v for v in dfn["V"]])
-    current = float(dfn["current_density_A_m2"])
+def run(n: int, curve: str, reference: Mapping[str, Any], layers: int, rtol: float) -> dict[str, Any]:
+    """Simulate one curve on the column of `n` voxels per cell side; the reference gives current and times."""
+    current = float(reference["cases"][str(n)]["curves"][curve]["current_density_A_m2"])
     rate = abs(current)
     h = SIDE / n
     electrode = Electrode.from_array(column(n), voxel_size=(h, h, h), labels={"am": 1, "cbd": 2})
     sto_init = STO_DISCHARGED if current > 0 else STO_CHARGED
     cell = build_cell(electrode, "verification", {"separator.layers": layers, "sto_init": sto_init})
-    times = points * 3600.0 / rate
+    times = np.array(reference["Q_Ah_m2"]) * 3600.0 / rate
     protocol = (
         f"Charge at {rate:g} A/m2 until {V_MAX} V"
         if current > 0
@@ -80,14 +76,7 @@ def measure(n: int, curve: str, reference: Mapping[str, Any], layers: int, rtol:
         solution = simulate(cell, protocol, times=times, rtol=rtol, fields=())
     wall = time.perf_counter() - begin
     charge = np.abs(solution.capacity) / (3600.0 * solution.area)
-    # The stored points are among the solution's times, so that this only picks them out.
-    voltage = np.interp(points, charge, solution.voltage, right=np.nan)
-    gap = 1e3 * (voltage - expected)
-    inside = (points >= WINDOW[0]) & (points <= WINDOW[1]) & np.isfinite(gap)
     stats = solution.stats
-    ends = {}
-    if current > 0:
-        ends = {"end_capacity_Ah_m2": round(float(charge[-1]), 4), "end_capacity_dfn_Ah_m2": dfn["end_capacity_Ah_m2"]}
     return {
         "benchmark": "column",
         "n": n,
@@ -96,26 +85,53 @@ def measure(n: int, curve: str, reference: Mapping[str, Any], layers: int, rtol:
         "status": solution.status,
         "separator_layers": layers,
         "rtol": rtol,
-        "Q_Ah_m2": points.tolist(),
-        "gap_mV": [round(float(g), 3) if np.isfinite(g) else None for g in gap],
-        "max_gap_mV": round(float(np.max(np.abs(gap[inside]))), 3),
-        "max_gap_window_Ah_m2": WINDOW,
-        **ends,
+        "curve_Q_Ah_m2": [round(float(q), 5) for q in charge],
+        "curve_V": [round(float(v), 6) for v in solution.voltage],
         "salt_range_mol_m3": [
             round(float(solution.timeseries["c_e_min"].min()), 1),
             round(float(solution.timeseries["c_e_max"].max()), 1),
         ],
         "balances": {name: float(f"{value:.2e}") for name, value in solution.ledger.items()},
         "voxels": stats["voxels"],
+        "live_faces": stats["live_faces"],
         "steps": stats["steps"],
         "implicit_solves": stats["implicit_solves"],
         "newton_iterations": stats["newton_iterations"],
         "krylov_iterations": stats["krylov_iterations"],
         "wall_s": round(wall, 2),
         "compile_s": round(stats["compile_s"], 2),
-        "curve_Q_Ah_m2": [round(float(q), 5) for q in charge],
-        "curve_V": [round(float(v), 6) for v in solution.voltage],
     }
+
+
+def compare(line: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
+    """`line` of a run with its differences from the reference: at each stored point, the largest, and at the end."""
+    case = reference["cases"][str(line["n"])]
+    dfn = case["curves"][line["curve"]]
+    points = np.array(reference["Q_Ah_m2"])
+    expected = np.array([np.nan if v is None else v for v in dfn["V"]])
+    # The stored points are among the times of the run, so that this only picks them out.
+    voltage = np.interp(points, line["curve_Q_Ah_m2"], line["curve_V"], right=np.nan)
+    gap = 1e3 * (voltage - expected)
+    inside = (points >= WINDOW[0]) & (points <= WINDOW[1]) & np.isfinite(gap)
+    found = {
+        **line,
+        "reference_date": reference["date"],
+        "reference_a_s_1_m": case["inputs"]["a_s_1_m"],
+        "Q_Ah_m2": points.tolist(),
+        "gap_mV": [round(float(g), 3) if np.isfinite(g) else None for g in gap],
+        "max_gap_mV": round(float(np.max(np.abs(gap[inside]))), 3),
+        "max_gap_window_Ah_m2": list(WINDOW),
+    }
+    if line["current_density_A_m2"] > 0:
+        found["end_capacity_Ah_m2"] = line["curve_Q_Ah_m2"][-1]
+        found["end_capacity_dfn_Ah_m2"] = dfn["end_capacity_Ah_m2"]
+    return found
+
+
+def write(lines: Sequence[Mapping[str, Any]]) -> None:
+    """One JSON line per run into `RESULTS`."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -136,19 +152,23 @@ def plot(lines: Sequence[Mapping[str, Any]], reference: Mapping[str, Any], path:
     """Curves at the finest resolution with the reference as symbols, and the gap in mV for every resolution."""
     resolutions = sorted({line["n"] for line in lines})
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.7), layout="constrained")
-        left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.25))
-        _curves(left.subplots(), [line for line in lines if line["n"] == resolutions[-1]], reference)
+        figure = Figure(figsize=(7.2, 3.5), layout="constrained")
+        left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.25), wspace=0.02)
+        ax = left.subplots()
+        _curves(ax, [line for line in lines if line["n"] == resolutions[-1]], reference)
+        ax.set_title(f"(a) n = {resolutions[-1]}", loc="left")
         panels = right.subplots(2, len(resolutions), sharex=True, sharey=True, squeeze=False)
         for row, direction in zip(panels, ("discharge", "charge"), strict=True):
             for ax, n in zip(row, resolutions, strict=True):
                 chosen = [x for x in lines if x["n"] == n and x["curve"].startswith(direction)]
                 _gaps(ax, chosen)
-        for ax, n in zip(panels[0], resolutions, strict=True):
-            ax.set_title(f"n = {n}")
-        for ax, name in zip(panels[:, 0], ("Discharge", "Charge"), strict=True):
-            ax.set_ylabel(f"{name}: voxels \N{MINUS SIGN} DFN [mV]")
-        panels[1, len(resolutions) // 2].set_xlabel("Charge passed [Ah m$^{-2}$]")
+            row[-1].annotate(
+                direction, (1.0, 0.5), (5, 0), "axes fraction", textcoords="offset points", rotation=-90, va="center"
+            )
+        for letter, ax, n in zip("bcdefgh", panels[0], resolutions, strict=False):
+            ax.set_title(f"({letter}) n = {n}", loc="left")
+        right.supylabel("Voxels \N{MINUS SIGN} DFN [mV]", fontsize=STYLE["axes.labelsize"])
+        right.supxlabel("Charge passed [Ah m$^{-2}$]", fontsize=STYLE["axes.labelsize"])
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
 
@@ -160,15 +180,19 @@ def _curves(ax: Axes, lines: Sequence[Mapping[str, Any]], reference: Mapping[str
         ax.plot(line["curve_Q_Ah_m2"], line["curve_V"], color=colour)
         expected = [np.nan if v is None else v for v in dfn["V"]]
         ax.plot(reference["Q_Ah_m2"], expected, "o", ms=3.2, mfc="none", mec=colour, mew=0.8)
-    handles = [Line2D([], [], color=colour, label=f"{rate} A m$^{{-2}}$") for rate, colour in COLOURS.items()]
-    handles.append(Line2D([], [], color="0.3", label="voxels"))
-    handles.append(Line2D([], [], color="0.3", ls="", marker="o", ms=3.2, mfc="none", mew=0.8, label="DFN"))
-    ax.legend(
-        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, handlelength=1.2, columnspacing=0.9
-    )
-    ax.text(2.6, 4.17, "discharge", ha="left", va="bottom", color="0.25")
-    ax.text(2.6, 3.59, "charge", ha="left", va="top", color="0.25")
+    # The curves cross in the middle and leave room on both sides.
+    currents = [Line2D([], [], color=colour, label=f"{rate} A m$^{{-2}}$") for rate, colour in COLOURS.items()]
+    first = ax.legend(handles=currents, loc="center left", bbox_to_anchor=(0.0, 0.47), handlelength=1.4)
+    ax.add_artist(first)
+    kinds = [
+        Line2D([], [], color="0.3", label="voxels"),
+        Line2D([], [], color="0.3", ls="", marker="o", ms=3.2, mfc="none", mew=0.8, label="DFN"),
+    ]
+    ax.legend(handles=kinds, loc="center right", bbox_to_anchor=(1.0, 0.52), handlelength=1.4)
+    ax.text(4.8, 4.08, "discharge", color="0.25")
+    ax.text(4.8, 3.61, "charge", color="0.25")
     ax.set(xlabel="Charge passed [Ah m$^{-2}$]", ylabel="Cell voltage [V]", xlim=(0, 21.5))
+    ax.set_xticks([0, 5, 10, 15, 20])
 
 
 def _gaps(ax: Axes, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -179,6 +203,8 @@ def _gaps(ax: Axes, lines: Sequence[Mapping[str, Any]]) -> None:
         colour = COLOURS[round(abs(line["current_density_A_m2"]))]
         ax.plot(line["Q_Ah_m2"], gap, "o-", ms=2.2, color=colour, lw=0.9)
     ax.set_xlim(0, 21.5)
+    ax.set_ylim(-1.0, 1.0)
+    ax.set_yticks([-1.0, -0.5, 0.0, 0.5, 1.0])
 
 
 def main() -> None:
@@ -187,26 +213,26 @@ def main() -> None:
     parser.add_argument("--n", type=int, nargs="+", default=[16, 24, 40], help="voxels per cell side")
     parser.add_argument("--layers", type=int, default=16, help="separator layers")
     parser.add_argument("--rtol", type=float, default=1e-3)
-    parser.add_argument("--plot-only", action="store_true", help="table and figure from the stored lines")
+    parser.add_argument("--compare-only", action="store_true", help="stored runs with the present reference")
     arguments = parser.parse_args()
     reference = json.loads(DATA.read_text(encoding="utf-8"))
-    if arguments.plot_only:
-        lines = [json.loads(text) for text in RESULTS.read_text(encoding="utf-8").splitlines()]
+    if arguments.compare_only:
+        stored = [json.loads(text) for text in RESULTS.read_text(encoding="utf-8").splitlines()]
+        lines = [compare(line, reference) for line in stored]
     else:
-        known = [n for n in arguments.n if str(n) in reference["cases"]]
-        if known != arguments.n:
-            raise SystemExit(f"No reference for {sorted(set(arguments.n) - set(known))}; stored are 16, 24 and 40.")
+        unknown = sorted(n for n in set(arguments.n) if str(n) not in reference["cases"])
+        if unknown:
+            raise SystemExit(f"No reference for n = {unknown}; {DATA.name} holds {sorted(reference['cases'])}.")
         where = machine()
         lines = []
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        with RESULTS.open("w", encoding="utf-8") as stream:
-            for n in arguments.n:
-                for curve in CURVES:
-                    line = measure(n, curve, reference, arguments.layers, arguments.rtol)
-                    lines.append(line)
-                    stream.write(json.dumps({**line, "machine": where}) + "\n")
-                    stream.flush()
-                    print(f"n = {n} {curve}: {line['status']}, {line['max_gap_mV']} mV, {line['wall_s']} s", flush=True)
+        for n in arguments.n:
+            for curve in CURVES:
+                done = run(n, curve, reference, arguments.layers, arguments.rtol)
+                lines.append({**compare(done, reference), "machine": where})
+                write(lines)  # after each run: an interrupted benchmark keeps what it has
+                shown = lines[-1]
+                print(f"n = {n} {curve}: {shown['status']}, {shown['max_gap_mV']} mV, {shown['wall_s']} s", flush=True)
+    write(lines)
     print(table(lines))
     plot(lines, reference, PICTURE)
 

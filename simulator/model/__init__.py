@@ -2,7 +2,8 @@
 
 from simulator.model.build import Cell, build_cell
 from simulator.model.observe import FIELDS
-from simulator.model.simulate import Progress, SolverOptions, simulate
+from simulator.model.options import Progress, SolverOptions
+from simulator.model.simulate import simulate
 from simulator.model.solution import COLUMNS, Recorder, Solution
 
 __all__ = [

@@ -4,7 +4,6 @@ import math
 import time as clock
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -12,65 +11,15 @@ import numpy as np
 
 from simulator.errors import ConfigError
 from simulator.model.build import Cell
-from simulator.model.newton import NewtonOptions, StageResult
+from simulator.model.events import NEARLY_DEPLETED, Event, first_crossed, step_events
+from simulator.model.newton import StageResult
 from simulator.model.observe import Extremes, Inventory, Observer, check_fields
+from simulator.model.options import Progress, SolverOptions
 from simulator.model.residual import Drive
 from simulator.model.solution import COLUMNS, Recorder, Solution
 from simulator.model.timestep import ErrorScales, State, attempt, consistent_state
 from simulator.protocol import Step, parse_protocol, validate_protocol
 
-
-@dataclass(frozen=True)
-class SolverOptions:
-    """Numerical settings of a run. Times in seconds.
-
-    `newton_tol`: scaled residual at which a solve ends. `dt_init` after each change of current, `dt_min`, `dt_max`
-    (None: 1/40 of the time in which the current passes the theoretical capacity, so that curves are smooth to the eye);
-    `max_steps` accepted steps per run; `krylov_max` iterations of one linear solve; `precision` "mixed" (float32
-    preconditioner and Krylov basis) or "double".
-    """
-
-    newton_tol: float = 1e-6
-    dt_init: float = 10.0
-    dt_min: float = 1e-3
-    dt_max: float | None = None
-    max_steps: int = 5000
-    krylov_max: int = 40
-    precision: str = "mixed"
-
-    def __post_init__(self) -> None:
-        for name in ("newton_tol", "dt_init", "dt_min", "dt_max", "max_steps", "krylov_max"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigError(f"solver.{name} must be > 0, got {value}.")
-        if self.precision not in ("mixed", "double"):
-            raise ConfigError(f"solver.precision must be 'mixed' or 'double', got {self.precision!r}.")
-
-    def newton(self) -> NewtonOptions:
-        """The part that the stage solver needs."""
-        return NewtonOptions(tolerance=self.newton_tol, krylov_max=self.krylov_max, mixed=self.precision == "mixed")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Given to the callback after each accepted step. `fraction` of the protocol done, [0, 1]."""
-
-    time: float
-    voltage: float
-    sto_mean: float
-    dt: float
-    step: int
-    newton: int
-    krylov: int
-    fraction: float
-
-
-#: The salt counts as depleted where c_e falls below this share of its initial value: every validity range ends
-#: before, and the diffusion potential diverges there.
-DEPLETED = 1e-3
-#: When no step can be taken any more although the salt is this low somewhere, the salt is what stopped the run.
-NEARLY_DEPLETED = 0.05
-VOLTAGE_TOLERANCE = 1e-5  # [V] accuracy of a located voltage limit
 SAFETY, GROWTH, SHRINK = 0.9, 3.0, 0.2
 POINTS_PER_CAPACITY = 40
 
@@ -91,16 +40,6 @@ class _Stop(Exception):
     def __init__(self, status: str, message: str) -> None:
         super().__init__(message)
         self.status, self.message = status, message
-
-
-@dataclass(frozen=True)
-class _Event:
-    """A bound that ends a step: `excess(voltage, extremes)` > 0 beyond it. `status` None ends the step, else run."""
-
-    excess: Callable[[float, Extremes], float]
-    tolerance: float
-    status: str | None
-    message: str
 
 
 class _Run:
@@ -164,7 +103,7 @@ class _Run:
         extremes = self.observer.extremes(state)
         self._record(number, current, 0.0, 0.0, stage.newton, stage.krylov, extremes)
         self._save()
-        events = self._events(step)
+        events = step_events(step, self.cell)
         end = math.inf if step.time_limit is None else self.t + step.time_limit
         begin, sto_begin = self.t, extremes.sto_mean
         for event in events:  # at the limit already: the step has nothing to do
@@ -210,23 +149,17 @@ class _Run:
         drive: Drive,
         current: float,
         scale: float,
-        events: list[_Event],
+        events: list[Event],
         number: int,
-    ) -> tuple[float, _Event | None]:
+    ) -> tuple[float, Event | None]:
         """Take one accepted step of at most `dt`; returns the next step size and the event that ended it, if any."""
         newton = krylov = 0
         while True:
             wanted = min(dt, self.dt_max, self._time_to_event(events))
             target = min(end, float(self.times[np.searchsorted(self.times, self.t * (1 + 1e-12) + 1e-9)]))
             remaining = target - self.t
-            # Never leave a crumb before a time that must be met.
-            size = (
-                remaining
-                if wanted >= remaining * (1 - 1e-9)
-                else min(wanted, 0.5 * remaining)
-                if (wanted > 0.5 * remaining)
-                else wanted
-            )
+            # Two halves rather than a crumb before a time that must be met.
+            size = remaining if wanted >= remaining * (1 - 1e-9) else min(wanted, 0.5 * remaining)
             step = attempt(self.state, size, drive, self.cell.model, scale, self.newton, self.scales)
             newton, krylov = newton + step.newton, krylov + step.krylov
             self._count(step.newton, step.krylov, step.stages)
@@ -242,7 +175,8 @@ class _Run:
         growth = GROWTH if step.error <= 0 else min(GROWTH, SAFETY * step.error ** (-1.0 / 3.0))
         following = max(size, min(dt, self.dt_max)) * growth if growth > 1 else size * max(growth, SHRINK)
         before = self.observer.extremes(self.state)
-        hit = self._first_crossed(events, step.state, before, size)
+        after = self.observer.extremes(step.state)
+        hit = first_crossed(events, (self.state.voltage, before), (step.state.voltage, after))
         if hit is not None:
             size, step, extra = self._locate(hit, size, step, before, drive, scale)
             newton, krylov = newton + extra[0], krylov + extra[1]
@@ -259,7 +193,7 @@ class _Run:
         self._record(number, current, size, step.error, newton, krylov, extremes)
         return following, hit
 
-    def _time_to_event(self, events: list[_Event]) -> float:
+    def _time_to_event(self, events: list[Event]) -> float:
         """Time [s] to just beyond the first voltage event at the present rate: aim there instead of far across it."""
         state = self.state
         if state.reach == 0.0 or state.voltage_rate == 0.0:
@@ -283,54 +217,7 @@ class _Run:
 
     # -- events --------------------------------------------------------------------------------------------------
 
-    def _events(self, step: Step) -> list[_Event]:
-        low, high = self.cell.value("voltage_limits")
-        events = [
-            _Event(lambda v, x: v - high, VOLTAGE_TOLERANCE, "voltage_limit", f"Voltage above {high:g} V."),
-            _Event(lambda v, x: low - v, VOLTAGE_TOLERANCE, "voltage_limit", f"Voltage below {low:g} V."),
-        ]
-        cutoff = step.cutoff(float(self.cell.value("anode.potential")))
-        if cutoff is not None:
-            sign = step.direction
-            events.insert(
-                0, _Event(lambda v, x: sign * (v - cutoff), VOLTAGE_TOLERANCE, None, f"Cut-off {cutoff:g} V.")
-            )
-        if self.cell.model.binary:
-            floor, cap = DEPLETED * self.c_init, float(self.cell.value("electrolyte.c_e_max"))
-            tolerance = 0.1 * floor
-            events.append(
-                _Event(
-                    lambda v, x: floor - x.c_e_min,
-                    tolerance,
-                    "salt_depleted",
-                    f"The salt fell below {floor:.3g} mol/m3 somewhere.",
-                )
-            )
-            events.append(
-                _Event(
-                    lambda v, x: x.c_e_max - cap,
-                    tolerance,
-                    "salt_saturated",
-                    f"The salt passed its solubility, {cap:.4g} mol/m3, somewhere.",
-                )
-            )
-        return events
-
-    def _first_crossed(self, events: list[_Event], state: State | None, before: Extremes, size: float) -> _Event | None:
-        """The crossed event that linear interpolation puts first, or None."""
-        assert state is not None
-        after = self.observer.extremes(state)
-        first, when = None, math.inf
-        for event in events:
-            end = event.excess(state.voltage, after)
-            if end > 0:
-                start = event.excess(self.state.voltage, before)
-                fraction = -start / (end - start) if start < 0 else 0.0
-                if fraction < when:
-                    first, when = event, fraction
-        return first
-
-    def _locate(self, event: _Event, size: float, step, before: Extremes, drive: Drive, scale: float):
+    def _locate(self, event: Event, size: float, step, before: Extremes, drive: Drive, scale: float):
         """Shorten the step until its end lies on the event: the step's dt is the unknown (Illinois method)."""
         low, f_low = 0.0, event.excess(self.state.voltage, before)
         high, f_high = size, event.excess(step.state.voltage, self.observer.extremes(step.state))

@@ -75,7 +75,9 @@ def coarsening_plan(dz: Sequence[float], dy: float, dx: float, ny: int, nx: int,
             keep = next((i for i, size in enumerate(layers) if size <= limit), 0)
         if factors[0] == 2:
             rest = layers[keep:]
-            layers = layers[:keep] + [sum(rest[i : i + 2]) for i in range(0, len(rest), 2)]
+            # An odd last layer is completed by an absent one: it counts as a pair, or it would hold up all axes.
+            pairs = [rest[i] + rest[min(i + 1, len(rest) - 1)] for i in range(0, len(rest), 2)]
+            layers = layers[:keep] + pairs
         for axis in (1, 2):
             if factors[axis] == 2:
                 sizes[axis] *= 2

@@ -114,21 +114,12 @@ def coarse_counts(plan, shape):
 
 
 @pytest.mark.parametrize("fields", [1, 2])
-@pytest.mark.parametrize("shape", [SHAPE, SMALL, (64, 1, 1), (4, 101, 97), (2, 3, 5), (64, 65, 3)])
+@pytest.mark.parametrize("shape", [SHAPE, (31, 37, 41), (127, 3, 3), (1009, 1, 1), (4, 101, 97), (2, 3, 5)])
 def test_plan_ends_at_a_grid_that_is_solved_directly(shape, fields):
     plan = plan_of(shape, fields)
     assert fields * np.prod(coarse_counts(plan, shape)) <= DIRECT_UNKNOWNS
     if plan:  # and not one level too late
         assert fields * np.prod(coarse_counts(plan[:-1], shape)) > DIRECT_UNKNOWNS
-
-
-@pytest.mark.xfail(
-    run=False, reason="an odd number of layers never ends: the single last layer keeps its thickness, memory grows"
-)
-@pytest.mark.parametrize("shape", [(33, 32, 32), (31, 37, 41), (127, 3, 3)])
-def test_plan_ends_for_an_odd_number_of_layers(shape):
-    plan = plan_of(shape)
-    assert np.prod(coarse_counts(plan, shape)) <= DIRECT_UNKNOWNS
 
 
 def test_cubic_voxels_are_coarsened_along_all_axes_at_once():
