@@ -9,8 +9,8 @@ n is PyBaMM's homogenised model with volume fraction, conductivities and reactin
 (tests/verification/data/dfn_column.json, made by benchmarks/peers/pybamm_column.py), so that what remains is the
 homogenisation of five cells and the errors of the solver.
 
-Charges end at 4.2 V. Discharges stop at the last stored point, 20 Ah/m2: the particles are nearly full there and the
-reference itself continues on an extrapolated open-circuit potential.
+Charges end at 4.2 V. Discharges stop at the last stored point, 20 Ah/m2: a little further the faces of the particles
+fill up one after the other, on an open-circuit potential that both models extrapolate.
 
 Writes one JSON line per run to benchmarks/results/column.jsonl and the figure docs/images/column.png.
 """

@@ -112,7 +112,10 @@ def face_derivatives(u: Array, cell: CellModel, j: Array) -> FaceDerivatives:
     area = true_contact(cell)
 
     def law(d_phi: Array, d_sto: Array, d_c: Array) -> Array:
-        return area * face_law(am.at[STO].add(d_sto), ion.at[PHI_E].add(-d_phi).at[C_E].add(d_c), cell, j)
+        # Stacked, not `.at[].add`: XLA would fold those scatters of constants at compile time, slowly.
+        d_am = jnp.stack([zero, zero, d_sto, zero])
+        d_ion = jnp.stack([zero, -d_phi, zero, d_c])
+        return area * face_law(am + d_am, ion + d_ion, cell, j)
 
     zero = jnp.zeros_like(j)
     _, push = jax.linearize(law, zero, zero, zero)
@@ -137,9 +140,10 @@ def _split_derivative(u: Array, j: Array, cell: CellModel) -> Array:
     am, ion = cell.gather(u)
 
     def share(shift: Array) -> Array:
-        return cell.face_sides(am.at[STO].add(shift), ion).am_share()
+        return cell.face_sides(am + jnp.stack([zero, zero, shift, zero]), ion).am_share()
 
-    _, slope = jax.jvp(share, (jnp.zeros_like(j),), (jnp.ones_like(j),))
+    zero = jnp.zeros_like(j)
+    _, slope = jax.jvp(share, (zero,), (jnp.ones_like(j),))
     flux = jnp.where(cell.faces.valid, slope * j * true_contact(cell), 0.0)
     low = cell.faces.am_low
     return jnp.stack([jnp.where(low, flux, 0.0), jnp.where(low, 0.0, -flux)])
