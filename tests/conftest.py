@@ -21,7 +21,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 @pytest.fixture(scope="session")
 def tiny_stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A TIFF of 12 x 13 x 11 voxels of the shipped electrode, voxel size in its tags: seconds to simulate, 1 % of it isolated."""
+    """A TIFF of 12 x 13 x 11 voxels of the shipped electrode, 1 % of it isolated: seconds to simulate."""
     import tifffile
 
     from simulator.resources import mesh_path

@@ -124,8 +124,8 @@ class SolverConfig:
     precision: str = "mixed"
 
     def __post_init__(self) -> None:
-        if not 0 < self.rtol <= 0.1:
-            _fail("solver.rtol", self.rtol, "in (0, 0.1]", "The default is 1e-3; 1e-4 is stricter.")
+        if not 1e-8 <= self.rtol <= 0.1:
+            _fail("solver.rtol", self.rtol, "in [1e-8, 0.1]", "The default is 1e-3; 1e-4 is stricter.")
         if not 0 < self.newton_tol <= 1e-2:
             _fail("solver.newton_tol", self.newton_tol, "in (0, 0.01]", "The default is 1e-6.")
         for name in ("dt_init", "dt_min", "dt_max"):
@@ -148,7 +148,7 @@ class OutputConfig:
     dir: str | None = None  # null: outputs/<date-time>
     overwrite: bool = False  # replace the results of an earlier run in `dir`
     fields: list[str] = field(default_factory=lambda: list(FIELDS))
-    snapshots: int = 20  # evenly spaced saves of the fields
+    snapshots: int = 20  # saves of the fields per theoretical capacity passed, or per rest
     pictures: bool = True
 
     def __post_init__(self) -> None:

@@ -2,13 +2,14 @@
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from simulator.constants import F
 from simulator.errors import ConfigError, did_you_mean
 from simulator.model.build import Cell
 from simulator.model.cell import C_E, PHI_E, PHI_S, STO
-from simulator.model.grid import AM
+from simulator.model.grid import AM, SEPARATOR
 from simulator.model.residual import true_contact
 from simulator.model.timestep import State
 
@@ -40,7 +41,8 @@ class Inventory(NamedTuple):
 
 
 class Extremes(NamedTuple):
-    """Statistics of one state: sto over the reacting active material, c_e [mol/m3] over the whole electrolyte."""
+    """Statistics of one state: sto over the reacting active material, c_e [mol/m3] over the whole electrolyte and its
+    wall at the counter electrode, half a (thick) layer before the first centre; a depleted wall can be negative."""
 
     sto_mean: float
     sto_std: float
@@ -78,6 +80,7 @@ class Observer:
         u = np.asarray(state.u)
         sto = u[STO][self.active[STO]]
         c_e = u[C_E][self.active[PHI_E]]
+        wall = self._wall_concentration(u, state.current)
         p10, p90 = np.percentile(sto, (10, 90))
         return Extremes(
             sto_mean=float(np.mean(sto)),
@@ -86,9 +89,21 @@ class Observer:
             sto_max=float(np.max(sto)),
             sto_p10=float(p10),
             sto_p90=float(p90),
-            c_e_min=float(np.min(c_e)),
-            c_e_max=float(np.max(c_e)),
+            c_e_min=min(float(np.min(c_e)), wall),
+            c_e_max=max(float(np.max(c_e)), wall),
         )
+
+    def _wall_concentration(self, u: np.ndarray, current: float) -> float:
+        """Mean c_e [mol/m3] at the counter electrode: no anions pass, so D_e dc/dz = -(1 - t_plus) i/F."""
+        model, p = self.cell.model, self.cell.model.parameters
+        first = float(np.mean(u[C_E, 0]))
+        if not model.binary:
+            return first
+        c_e = jnp.asarray(first)
+        i = -current / self.cell.area
+        t_plus = float(p.t_plus(c_e, p.temperature))
+        diffusivity = float(p.D_e[SEPARATOR](c_e, p.temperature))
+        return first + (1.0 - t_plus) * i * 0.5 * float(model.grid.dz[0]) / (F * diffusivity)
 
     def fields(self, state: State, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         """The named fields on the electrode's voxels (nz, ny, nx), float32, NaN where a field does not exist."""

@@ -22,6 +22,7 @@ from simulator.protocol import Step, parse_protocol, validate_protocol
 
 SAFETY, GROWTH, SHRINK = 0.9, 3.0, 0.2
 POINTS_PER_CAPACITY = 40
+BALANCE = 1e-9  # every run is expected to close its balances to this share of what has passed
 
 _compile_seconds = [0.0]
 
@@ -66,7 +67,7 @@ class _Run:
         self.scales = ErrorScales(voltage=0.2 * rtol, sto=rtol, c_e=rtol * c_init)
         u = cell.initial_fields()
         j = jnp.zeros(cell.model.faces.area.shape)
-        self.state = State(u, jnp.zeros_like(u), j, math.nan, 0.0, reach=0.0)
+        self.state = State(u, jnp.zeros_like(u), j, math.nan, 0.0, 0.0, reach=0.0)
         self.t = 0.0
         self.charge = 0.0  # [C] passed, signed
         self.throughput = 0.0
@@ -102,13 +103,18 @@ class _Run:
         self.state = state
         extremes = self.observer.extremes(state)
         self._record(number, current, 0.0, 0.0, stage.newton, stage.krylov, extremes)
-        self._save()
+        self.save()
         events = step_events(step, self.cell)
         end = math.inf if step.time_limit is None else self.t + step.time_limit
         begin, sto_begin = self.t, extremes.sto_mean
         for event in events:  # at the limit already: the step has nothing to do
             if event.excess(state.voltage, extremes) > event.tolerance:
                 if event.status is None:
+                    warnings.warn(
+                        f"Step {number} ({step.describe()}) did nothing: the cell is at {state.voltage:.4g} V already.",
+                        UserWarning,
+                        stacklevel=3,
+                    )
                     return
                 raise _Stop(event.status, event.message)
         dt = self.options.dt_init
@@ -132,15 +138,15 @@ class _Run:
                 )
                 self.callback(info)
             if hit is not None:
-                self._save()
+                self.save()
                 if hit.status is None:
                     return
                 raise _Stop(hit.status, hit.message)
             due = abs(self.charge - self.saved_charge) >= self.snapshot_charge * (1.0 - 1e-9)
             rest_due = current == 0 and self.t - self.saved_at >= (end - begin) / self.snapshots
             if due or rest_due:
-                self._save()
-        self._save()
+                self.save()
+        self.save()
 
     def _advance(
         self,
@@ -218,14 +224,16 @@ class _Run:
     # -- events --------------------------------------------------------------------------------------------------
 
     def _locate(self, event: Event, size: float, step, before: Extremes, drive: Drive, scale: float):
-        """Shorten the step until its end lies on the event: the step's dt is the unknown (Illinois method)."""
+        """Shorten the step until its end lies on the event: the step's dt is the unknown (Illinois method).
+
+        Raises `_Stop` if the event cannot be located: a step that ends far beyond its limit is not a finished one.
+        """
         low, f_low = 0.0, event.excess(self.state.voltage, before)
         high, f_high = size, event.excess(step.state.voltage, self.observer.extremes(step.state))
-        newton = krylov = 0
-        side = 0
+        newton = krylov = side = 0
         best, best_size = step, size
         for _ in range(25):
-            if abs(f_high) <= event.tolerance or high - low < 1e-12 * max(size, 1e-3):
+            if f_low >= 0 or abs(f_high) <= event.tolerance or high - low < 1e-12 * max(size, 1e-3):
                 break
             trial_size = high - f_high * (high - low) / (f_high - f_low)
             if not low < trial_size < high:
@@ -236,17 +244,21 @@ class _Run:
             if trial.state is None:
                 break
             value = event.excess(trial.state.voltage, self.observer.extremes(trial.state))
-            if abs(value) <= event.tolerance:
+            if value > 0 or abs(value) <= event.tolerance:
                 best, best_size = trial, trial_size
-                break
             if value > 0:
-                high, f_high, best, best_size = trial_size, value, trial, trial_size
+                high, f_high = trial_size, value
                 f_low = 0.5 * f_low if side == 1 else f_low
                 side = 1
             else:
                 low, f_low = trial_size, value
                 f_high = 0.5 * f_high if side == -1 else f_high
                 side = -1
+            if abs(value) <= event.tolerance:
+                break
+        beyond = event.excess(best.state.voltage, self.observer.extremes(best.state))
+        if event.status is None and beyond > 10.0 * event.tolerance:
+            raise _Stop("newton_failed", f"{event.message} It was passed by {1e3 * beyond:.2g} mV and not located.")
         return best_size, best, (newton, krylov)
 
     # -- records -------------------------------------------------------------------------------------------------
@@ -297,7 +309,8 @@ class _Run:
         if self.recorder is not None:
             self.recorder.row(row)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Keep the fields of the present state, unless it is kept already."""
         if self.saved_times and self.t <= self.saved_times[-1]:
             return
         fields = self.observer.fields(self.state, self.field_names)
@@ -354,6 +367,35 @@ class _Run:
         )
 
 
+def check_arguments(
+    cell: Cell,
+    protocol: str | Step | Sequence[str | Step],
+    times: Sequence[float] | None,
+    fields: tuple[str, ...],
+    rtol: float,
+    snapshots: int,
+) -> tuple[Sequence[Step], np.ndarray]:
+    """The protocol's steps and the asked times [s], sorted. **Errors:** `ConfigError` for any impossible argument."""
+    check_fields(fields)
+    if not 1e-8 <= rtol <= 0.1:
+        raise ConfigError(f"rtol must lie in [1e-8, 0.1], got {rtol}. 1e-3 is the default.")
+    if snapshots < 1:
+        raise ConfigError(f"snapshots must be at least 1, got {snapshots}.")
+    steps = parse_protocol(protocol)
+    validate_protocol(
+        steps,
+        voltage_window=cell.value("voltage_limits"),
+        anode_potential=float(cell.value("anode.potential")),
+    )
+    try:
+        asked = np.unique(np.asarray(times if times is not None else [], float))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"times must be numbers of seconds, got {times!r}.") from error
+    if asked.size and (not np.all(np.isfinite(asked)) or asked[0] < 0):
+        raise ConfigError(f"times must be finite and >= 0 s, got {asked[:3]} ...")
+    return steps, asked
+
+
 def simulate(
     cell: Cell,
     protocol: str | Step | Sequence[str | Step],
@@ -369,26 +411,13 @@ def simulate(
     """Run `protocol` on `cell`; never raises on physics or numerics: look at `solution.status`.
 
     **Arguments:** `protocol`: texts such as "Charge at C/10 until 4.2 V", or step objects. `times` [s]: the solution
-    holds at least these. `rtol`: error control; 1e-3 stands for 0.2 mV and a stoichiometry of 1e-3 per step.
+    holds those it reaches. `rtol`: error control; 1e-3 stands for 0.2 mV and a stoichiometry of 1e-3 per step.
     `snapshots`: fields are saved each time this fraction of the theoretical capacity has passed, and at the ends of
     steps. `callback` gets a `Progress` after each accepted step. `recorder` receives rows and fields as they come.
 
     **Errors:** `ConfigError` before anything is compiled.
     """
-    check_fields(fields)
-    if not 1e-8 <= rtol <= 0.1:
-        raise ConfigError(f"rtol must lie in [1e-8, 0.1], got {rtol}. 1e-3 is the default.")
-    if snapshots < 1:
-        raise ConfigError(f"snapshots must be at least 1, got {snapshots}.")
-    steps = parse_protocol(protocol)
-    validate_protocol(
-        steps,
-        voltage_window=cell.value("voltage_limits"),
-        anode_potential=float(cell.value("anode.potential")),
-    )
-    asked = np.unique(np.asarray(times if times is not None else [], float))
-    if asked.size and (not np.all(np.isfinite(asked)) or asked[0] < 0):
-        raise ConfigError(f"times must be finite and >= 0 s, got {asked[:3]} ...")
+    steps, asked = check_arguments(cell, protocol, times, fields, rtol, snapshots)
     run = _Run(
         cell,
         options or SolverOptions(),
@@ -407,6 +436,11 @@ def simulate(
         status, message = stop.status, stop.message
     except KeyboardInterrupt:
         status, message = "interrupted", f"Interrupted at t = {run.t:.6g} s."
+    if run.rows:
+        run.save()  # the last state, however the run ended
+    worst = max(run.ledger.values())
+    if not worst <= BALANCE:
+        warnings.warn(f"Charge, lithium or salt is balanced only to {worst:.1e}.", UserWarning, stacklevel=2)
     solution = run.solution(status, message)
     if recorder is not None:
         recorder.finish(solution)

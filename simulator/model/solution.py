@@ -103,6 +103,8 @@ class Solution:
         if name not in self._fields:
             raise ConfigError(f"Field {name!r} was not saved." + did_you_mean(name, self._fields))
         times = self.field_times
+        if not times.size:
+            raise ConfigError("No fields were saved: the run ended before its first state.")
         if t is None:
             return self._fields[name][-1]
         if not times[0] <= t <= times[-1]:

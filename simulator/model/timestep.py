@@ -34,7 +34,7 @@ REACH = 4.0
 
 class State(NamedTuple):
     """Where a step starts: fields `u` (4, nz, ny, nx), their time derivative `rate`, face currents `j`, `voltage` [V]
-    and its time derivative `voltage_rate` [V/s].
+    and its time derivative `voltage_rate` [V/s], applied `current` [A].
 
     `reach` [s]: the longest step over which the rates may be extrapolated to guess the next stages; 0 right after a
     change of current, where the potentials have no rate.
@@ -45,6 +45,7 @@ class State(NamedTuple):
     j: Array
     voltage: float
     voltage_rate: float
+    current: float
     reach: float
 
 
@@ -142,7 +143,9 @@ def consistent_state(
     if stage.result is not StageResult.converged:
         return None, stage
     fields, rate = _initial_rate(u, stage.u, jnp.asarray(_INSTANT), cell)
-    state = State(fields, rate, stage.evaluation.j, float(stage.evaluation.voltage), 0.0, reach=0.0)
+    state = State(
+        fields, rate, stage.evaluation.j, float(stage.evaluation.voltage), 0.0, float(drive.current), reach=0.0
+    )
     return state, stage
 
 
@@ -177,5 +180,7 @@ def attempt(
         external=dt * float(drive.current),
     )
     volts = (state.voltage, float(first.evaluation.voltage), float(second.evaluation.voltage))
-    end = State(second.u, rate, second.evaluation.j, volts[2], _end_slope(*volts) / dt, reach=REACH * dt)
+    end = State(
+        second.u, rate, second.evaluation.j, volts[2], _end_slope(*volts) / dt, float(drive.current), reach=REACH * dt
+    )
     return Step(end, totals, float(error), StageResult.converged, newton, krylov, 2)

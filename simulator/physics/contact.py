@@ -28,6 +28,10 @@ from simulator.physics.kinetics import ButlerVolmer, solve_monotone
 CONTACT_FLOOR = 1e-6
 
 
+#: Lower bound of the area weight where it divides.
+WEIGHT_FLOOR = 1e-3
+
+
 class FaceSides(eqx.Module):
     """What the law sees of `n` faces: geometry, and material values of the two cells. All traced, shape `(n,)`.
 
@@ -55,7 +59,9 @@ class FaceSides(eqx.Module):
     def electronic_conductances(self) -> tuple[Array, Array]:
         """`g_am`, `g_cbd` [S m^-2]: cell centre to face, per voxel face area."""
         conducts = self.sigma_cbd > 0
-        inner = self.h_ion / (2.0 * jnp.where(conducts, self.sigma_cbd, 1.0)) + self.electronic_resistance
+        # The half cell belongs to the voxel face, the contact resistance to the true area w of the interface in it.
+        contact_resistance = self.electronic_resistance / jnp.maximum(self.weight, WEIGHT_FLOOR)
+        inner = self.h_ion / (2.0 * jnp.where(conducts, self.sigma_cbd, 1.0)) + contact_resistance
         return 2.0 * self.sigma_am / self.h_am, jnp.where(conducts, self.contact / inner, 0.0)
 
     def am_share(self) -> Array:

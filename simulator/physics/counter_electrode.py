@@ -14,7 +14,7 @@ from simulator.constants import F, R
 from simulator.physics.kinetics import solve_monotone
 
 #: Below this ratio of wall to cell concentration the logarithm is continued linearly: a Newton iterate that depletes
-#: the wall stays finite. A run in which the salt really gets there ends as `salt_depleted`.
+#: the wall stays finite. A run whose wall really gets there is ended by the salt events, which watch the wall too.
 LOG_FLOOR = 0.02
 
 

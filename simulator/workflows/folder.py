@@ -64,5 +64,7 @@ def portable(config: "RunConfig", folder: Path) -> dict[str, Any]:
     values["output"]["dir"] = "."
     path = config.geometry.path
     if not path.startswith(MESH_PREFIX):
-        values["geometry"]["path"] = os.path.relpath(image_path(path), folder)
+        relative = os.path.relpath(image_path(path), folder)
+        # A path that climbs far up spells out folders of this machine, a user's name among them.
+        values["geometry"]["path"] = relative if relative.count("..") <= 2 else image_path(path).name
     return values

@@ -14,7 +14,7 @@ ADVICE = {
     "salt_depleted": "Salt ran out somewhere in the electrolyte. Lower the current, or raise D_e.",
     "salt_saturated": "The salt reached its solubility somewhere. Lower the current, or raise D_e.",
     "newton_failed": "Newton's method did not converge. Try solver.dt_max=60 or solver.precision=double.",
-    "dt_min": "The time step fell below solver.dt_min. Raise solver.rtol, or lower solver.dt_min.",
+    "dt_min": "The time step fell below solver.dt_min. Raise solver.rtol or solver.max_steps, or lower solver.dt_min.",
     "interrupted": "The run was interrupted; all that was computed is saved.",
 }
 
@@ -67,8 +67,9 @@ def summarise(cell: CellFacts, solution: RunFacts) -> dict[str, float]:
         "utilisation [%]": 100 * charge / cell.theoretical_capacity,
         "live share of the AM surface [%]": 100 * cell.live_share,
         "isolated share of the AM [%]": 100 * sum(cell.isolated_share.values()),
-        "final voltage [V]": float(solution.voltage[-1]),
-        "simulated time [h]": float(solution.time[-1]) / 3600,
+        # A run that failed or was interrupted before its first state has no rows.
+        "final voltage [V]": float(solution.voltage[-1]) if solution.voltage.size else float("nan"),
+        "simulated time [h]": float(solution.time[-1]) / 3600 if solution.time.size else 0.0,
     }
     values |= {f"balance error, {name} [-]": error for name, error in solution.ledger.items()}
     return values | _speed(solution.stats)

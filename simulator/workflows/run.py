@@ -72,11 +72,12 @@ def run(config: "RunConfig", console: Console | None = None) -> RunOutcome:
         )
     result = read_result(folder / RESULT)
     write_bdf_csv(folder / CURVE, result.timeseries, ambient_temperature=float(cell.value("temperature")))
-    if config.output.pictures:
-        draw(result, folder, notes)
-
     summary = summarise(cell, solution)
     console.print(table(summary, solution.stats, solution.status, folder))
+    if config.output.pictures:
+        draw(result, folder, notes)
+    if solution.status != "finished":
+        notes.print(solution.message, soft_wrap=True)
     if solution.status in ADVICE:
         notes.print(ADVICE[solution.status], soft_wrap=True)
     return RunOutcome(solution.status, folder, summary, solution)

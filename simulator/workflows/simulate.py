@@ -10,6 +10,7 @@ from simulator.io import ResultWriter, collect_provenance
 from simulator.model import COLUMNS, FIELDS, Cell, Progress, Solution, SolverOptions
 from simulator.model import simulate as run_model
 from simulator.model.observe import Observer, check_fields
+from simulator.model.simulate import check_arguments
 from simulator.protocol import Step
 
 
@@ -89,13 +90,14 @@ def simulate(
     """Simulate `protocol` on `cell`; the run ends with `solution.status` and all that was computed.
 
     **Arguments:** `protocol`: PyBaMM-like text ("Charge at C/10 until 4.2 V", "Discharge at 2 A/m2 for 3 h or until
-    3 V", "Rest for 1 hour") or step objects. `times` [s]: the solution holds at least these. `save_to`: a `.vtkhdf`
+    3 V", "Rest for 1 hour") or step objects. `times` [s]: the solution holds those it reaches. `save_to`: a `.vtkhdf`
     file, written as the run goes on. `fields`: of sto, phi_s, phi_e, c_e, j. `rtol`: time-step error control, 1e-3
     stands for 0.2 mV and a stoichiometry of 1e-3. `callback`: called after each step with a `Progress`. `snapshots`:
     number of field saves per theoretical capacity passed. `config`: stored in the file as given.
 
     **Errors:** `ConfigError` before anything is compiled or written; nothing later.
     """
+    check_arguments(cell, protocol, times, fields, rtol, snapshots)  # before an older file is replaced
     recorder = None if save_to is None else FileRecorder(save_to, cell, fields, config)
     return run_model(
         cell,

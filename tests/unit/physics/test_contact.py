@@ -102,7 +102,7 @@ def by_bisection(fields, sides, alpha_a, alpha_c):
             flux = j * s["weight"] * s["contact_fraction"]  # per voxel face area
             g_am = 2 * s["sigma_am"] / s["h_am"]
             if s["sigma_cbd"] > 0:
-                half = s["h_ion"] / (2 * s["sigma_cbd"]) + s["electronic_resistance"]
+                half = s["h_ion"] / (2 * s["sigma_cbd"]) + s["electronic_resistance"] / s["weight"]
                 g_cbd = s["contact_fraction"] / half
                 phi_face = (g_am * f["phi_am"] + g_cbd * f["phi_cbd"] - flux) / (g_am + g_cbd)
             else:
