@@ -55,11 +55,11 @@ def fgmres(
     rhs = jnp.zeros(m + 1, jnp.float64).at[0].set(beta)
 
     def keep_going(carry):
-        k, residual = carry[0], carry[-1]
-        return (k < m) & (residual > rtol * beta) & jnp.isfinite(residual)
+        k, alive, residual = carry[0], carry[-2], carry[-1]
+        return (k < m) & alive & (residual > rtol * beta) & jnp.isfinite(residual)
 
     def iterate(carry):
-        k, basis, directions, triangular, rotations, rhs, _ = carry
+        k, basis, directions, triangular, rotations, rhs, _, before = carry
         z = preconditioner(basis[k].reshape(b.shape).astype(b.dtype)).astype(basis_dtype)
         directions = directions.at[k].set(z.ravel())
         w = operator(z.astype(b.dtype)).ravel().astype(basis_dtype)
@@ -81,16 +81,18 @@ def fgmres(
 
         column = jax.lax.fori_loop(0, k, rotate, column.at[k + 1].set(length))
         radius = jnp.hypot(column[k], column[k + 1])
-        radius = jnp.where(radius > 0, radius, 1.0)
+        alive = radius > 0  # a direction that the operator maps to zero cannot reduce the residual: stop, and say so
+        radius = jnp.where(alive, radius, 1.0)
         c, s = column[k] / radius, column[k + 1] / radius
         rotations = rotations.at[k].set(jnp.stack([c, s]))
         column = column.at[k].set(radius).at[k + 1].set(0.0)
         triangular = triangular.at[:, k].set(column[:m])
         rhs = rhs.at[k + 1].set(-s * rhs[k]).at[k].set(c * rhs[k])
-        return k + 1, basis, directions, triangular, rotations, rhs, jnp.abs(rhs[k + 1])
+        residual = jnp.where(alive, jnp.abs(rhs[k + 1]), before)
+        return k + 1, basis, directions, triangular, rotations, rhs, alive, residual
 
-    k, _, directions, triangular, _, rhs, residual = jax.lax.while_loop(
-        keep_going, iterate, (jnp.asarray(0), basis, directions, triangular, rotations, rhs, beta)
+    k, _, directions, triangular, _, rhs, _, residual = jax.lax.while_loop(
+        keep_going, iterate, (jnp.asarray(0), basis, directions, triangular, rotations, rhs, jnp.asarray(True), beta)
     )
     used = jnp.arange(m) < k
     matrix = jnp.where(used[:, None] & used[None, :], triangular, jnp.eye(m, dtype=jnp.float64))

@@ -64,7 +64,7 @@ class ButlerVolmer(eqx.Module):
 
 
 def solve_monotone(
-    mismatch, start: Array, scale: Array, *, tolerance: float = 1e-12, max_iterations: int = 60
+    mismatch, start: Array, scale: Array, *, tolerance: float = 1e-12, max_iterations: int = 120
 ) -> Array:
     r"""Root $j$ of an elementwise, strictly decreasing `mismatch(j)` [V], with derivatives of the implicit function.
 
@@ -78,18 +78,24 @@ def solve_monotone(
         return jax.jvp(mismatch, (j,), (jnp.ones_like(j),))
 
     def keep_going(carry):
-        z, worst, count = carry
-        return (worst > tolerance) & (count < max_iterations)
+        return (carry[3] > tolerance) & (carry[4] < max_iterations)
 
     def improve(carry):
-        z, _, count = carry
+        z, low, high, _, count = carry
         value, slope = slope_of(2.0 * scale * jnp.sinh(z))
-        step = -value / (slope * 2.0 * scale * jnp.cosh(z))
-        # ~NaN <= x is True: a NaN keeps the loop going to its limit instead of looking converged.
-        return z + jnp.clip(step, -3.0, 3.0), jnp.max(jnp.abs(value)), count + 1
+        # The root lies above z where the mismatch is positive. Where the surface runs empty or full the slope jumps, so
+        # that Newton alone hops across the kink for ever: a step that leaves the bracket halves it instead, and so does
+        # every other step once many have been taken.
+        low, high = jnp.where(value > 0, z, low), jnp.where(value > 0, high, z)
+        newton = z + jnp.clip(-value / (slope * 2.0 * scale * jnp.cosh(z)), -3.0, 3.0)
+        halve = (newton <= low) | (newton >= high) | ((count > 20) & (count % 2 == 0))
+        settled = jnp.abs(value) <= tolerance  # only the last digits move: the bracket, as narrow, must not interfere
+        z = jnp.where(halve & ~settled, 0.5 * (low + high), newton)
+        return z, low, high, jnp.max(jnp.abs(value)), count + 1
 
     z = jnp.arcsinh(start / (2.0 * scale))
-    z, _, _ = jax.lax.while_loop(keep_going, improve, (z, jnp.asarray(jnp.inf), jnp.asarray(0)))
+    far = jnp.full_like(z, 80.0)
+    z, *_ = jax.lax.while_loop(keep_going, improve, (z, -far, far, jnp.asarray(jnp.inf), jnp.asarray(0)))
     j = jax.lax.stop_gradient(2.0 * scale * jnp.sinh(z))
     _, slope = slope_of(j)
     return j - mismatch(j) / jax.lax.stop_gradient(slope)

@@ -60,7 +60,7 @@ def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--nothing"], "--nothing"),
         (["run", "-m", "solver.rtol=1e-3,1e-4"], "Sweeps"),
         (["run", "geometry=ct_nmcc"], "Did you mean 'ct_nmc'"),
-        (["run", "solver.rtol=7"], "(0, 0.1], got 7.0"),
+        (["run", "solver.rtol=7"], "[1e-8, 0.1], got 7.0"),
     ],
 )
 def test_bad_input_ends_with_code_2_and_a_message_on_stderr(

@@ -112,9 +112,9 @@ def test_mistakes_in_names_and_types_name_the_cure(override: str, named: str, cu
 @pytest.mark.parametrize(
     ("override", "allowed"),
     [
-        ("solver.rtol=0", "(0, 0.1]"),
-        ("solver.rtol=0.5", "(0, 0.1]"),
-        ("solver.rtol=nan", "(0, 0.1]"),
+        ("solver.rtol=0", "[1e-8, 0.1]"),
+        ("solver.rtol=0.5", "[1e-8, 0.1]"),
+        ("solver.rtol=nan", "[1e-8, 0.1]"),
         ("solver.newton_tol=-1e-6", "(0, 0.01]"),
         ("solver.dt_min=0", "positive time"),
         ("solver.dt_min=3 V", "s, min, h"),

@@ -3,13 +3,15 @@
 import dataclasses
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from simulator.geometry import Electrode
 from simulator.model import build_cell
-from simulator.model.residual import Drive
+from simulator.model.jacobian import linearise
+from simulator.model.residual import Drive, residual
 
 LABELS = {"pore": 0, "am": 1, "cbd": 2, "electrolyte": 3}
 VOXEL_SIZE = (0.45e-6, 0.5e-6, 0.6e-6)
@@ -69,6 +71,31 @@ class Tiny:
     def drive(current):
         """Constant `current` [A]."""
         return Drive(jnp.asarray(current, float), jnp.zeros(()), jnp.ones(()))
+
+
+@eqx.filter_jit
+def _everything(u, du, known, gamma_dt, drive, model):
+    start = jnp.zeros(model.faces.area.shape)
+
+    def rows(u):
+        evaluation = residual(u, known, gamma_dt, drive, model, start)
+        return evaluation.rows, evaluation
+
+    _, tangent, evaluation = jax.jvp(rows, (u,), (du,), has_aux=True)
+    assembled = linearise(u, evaluation.j, gamma_dt, drive, model, jnp.dtype(jnp.float64)).apply(du)
+    return evaluation, tangent, assembled
+
+
+@pytest.fixture(scope="session")
+def everything():
+    """Function of (u, known, gamma_dt, drive, model, du=0): the evaluation there, the derivative of its rows along
+    `du` by JAX, and the same by the assembled Jacobian. One compiled program for all tests."""
+
+    def call(u, known, gamma_dt, drive, model, du=None):
+        du = np.zeros(np.shape(u)) if du is None else du
+        return _everything(jnp.asarray(u), jnp.asarray(du), jnp.asarray(known), jnp.asarray(gamma_dt), drive, model)
+
+    return call
 
 
 @pytest.fixture(scope="session")

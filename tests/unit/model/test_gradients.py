@@ -16,7 +16,7 @@ def with_values(model, contact_fraction, j0_ref):
 
 
 @pytest.fixture(scope="module")
-def problem(tiny):
+def problem(tiny, everything):
     """Sum of squared residual rows, scaled per row, of (contact fractions of all faces, j0_ref)."""
     cell = tiny.cell()
     model = cell.model
@@ -25,18 +25,18 @@ def problem(tiny):
     u = jnp.asarray(low + (high - low) * rng.random((4, *model.shape)))
     drive = tiny.drive(0.5 * cell.one_c)
 
-    @eqx.filter_jit
-    def rows(contact_fraction, j0_ref):
-        varied = with_values(model, contact_fraction, j0_ref)
-        return residual(u, u[2:], jnp.asarray(GAMMA_DT), drive, varied, jnp.zeros(model.faces.area.shape)).rows
-
-    scale = jnp.max(jnp.abs(rows(model.contact_fraction, model.kinetics.j0_ref)), axis=(1, 2, 3), keepdims=True)
+    first = everything(u, u[2:], GAMMA_DT, drive, model)[0]
+    scale = jnp.max(jnp.abs(first.rows), axis=(1, 2, 3), keepdims=True)
 
     def loss(contact_fraction, j0_ref):
-        return jnp.sum(jnp.square(rows(contact_fraction, j0_ref) / scale))
+        varied = with_values(model, contact_fraction, j0_ref)
+        start = jnp.zeros(model.faces.area.shape)
+        rows = residual(u, u[2:], jnp.asarray(GAMMA_DT), drive, varied, start).rows
+        return jnp.sum(jnp.square(rows / scale))
 
-    gradient = jax.jit(jax.grad(loss, argnums=(0, 1)))(model.contact_fraction, model.kinetics.j0_ref)
-    return model, jax.jit(loss), gradient
+    both = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    _, gradient = both(model.contact_fraction, model.kinetics.j0_ref)
+    return model, lambda *values: both(*values)[0], gradient
 
 
 def test_gradients_are_finite_and_reach_every_live_face(problem):
@@ -76,21 +76,18 @@ def test_taylor_remainder_is_of_second_order(problem):
     assert np.all(np.abs(orders - 2) < 0.2), orders  # the third-order term fades with e
 
 
-def test_halving_the_contact_fraction_equals_halving_the_area_weight(tiny):
+def test_halving_the_contact_fraction_equals_halving_the_area_weight(tiny, everything):
     cell = tiny.cell({"contact.electronic_resistance": 0.0})
     model = cell.model
     u = np.asarray(cell.initial_fields()).copy()
     u[0] += 0.03
 
-    @eqx.filter_jit
     def currents(model):
-        start = jnp.zeros(model.faces.area.shape)
-        evaluation = residual(jnp.asarray(u), u[2:], jnp.asarray(GAMMA_DT), tiny.drive(0.0), model, start)
-        return evaluation.j
+        return np.asarray(everything(u, u[2:], GAMMA_DT, tiny.drive(0.0), model)[0].j)
 
     contact = currents(eqx.tree_at(lambda m: m.contact_fraction, model, model.contact_fraction / 2))
     weight = currents(eqx.tree_at(lambda m: m.faces.weight, model, model.faces.weight / 2))
     plain = np.asarray(model.faces.valid & ~model.faces.on_cbd)
     # Powers of two: the same numbers. (On CBD the contact also limits the electrons that come from there.)
-    np.testing.assert_allclose(np.asarray(contact)[plain], np.asarray(weight)[plain], rtol=1e-12)
-    assert np.all(np.asarray(contact)[plain] != np.asarray(currents(model))[plain])
+    np.testing.assert_allclose(contact[plain], weight[plain], rtol=1e-12)
+    assert np.all(contact[plain] != currents(model)[plain])

@@ -193,8 +193,9 @@ def test_steps_follow_one_another_and_charge_that_goes_in_comes_out(tiny):
     assert np.all(np.diff(s.timeseries["sto_std"][rest]) < 0)
 
 
-def test_cut_off_that_is_reached_already_ends_the_step_at_once(tiny):
-    s = short(tiny.cell(), ["Charge at C/2 until 3.0 V", "Discharge at C/2 for 60 s"])
+def test_cut_off_that_is_reached_already_ends_the_step_at_once_with_a_warning(tiny):
+    with pytest.warns(UserWarning, match="Step 1 .*did nothing"):
+        s = short(tiny.cell(), ["Charge at C/2 until 3.0 V", "Discharge at C/2 for 60 s"])
     assert s.status == "finished"
     first = s.timeseries["step_count"] == 1
     assert np.count_nonzero(first) == 1 and s.time[first] == 0.0

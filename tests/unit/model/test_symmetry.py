@@ -1,12 +1,10 @@
 """Mirrored and permuted lateral axes describe the same electrode."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from simulator.model.newton import NewtonOptions, StageResult, solve_stage
-from simulator.model.residual import residual
 
 GAMMA_DT = 30.0
 #: name -> what is done to the lateral axes of any array that ends in (y, x)
@@ -17,12 +15,6 @@ MOVES = {
 }
 
 
-@jax.jit
-def evaluate(u, known, drive, model):
-    evaluation = residual(u, known, jnp.asarray(GAMMA_DT), drive, model, jnp.zeros(model.faces.area.shape))
-    return evaluation.rows, evaluation.voltage
-
-
 def moved_cell(tiny, name):
     dz, dy, dx = tiny.voxel_size
     size = (dz, dx, dy) if name.startswith("swap") else tiny.voxel_size
@@ -30,7 +22,7 @@ def moved_cell(tiny, name):
 
 
 @pytest.mark.parametrize("name", MOVES)
-def test_residual_moves_with_the_electrode(tiny, name):
+def test_residual_moves_with_the_electrode(tiny, everything, name):
     cell, moved = tiny.cell(), moved_cell(tiny, name)
     assert moved.model.grid.plan == cell.model.grid.plan
     rng = np.random.default_rng(41)
@@ -38,15 +30,16 @@ def test_residual_moves_with_the_electrode(tiny, name):
     u = low + (high - low) * rng.random((4, *cell.model.shape))
     known = u[2:] + 1e-3 * rng.normal(size=u[2:].shape)
     drive = tiny.drive(0.3 * cell.one_c)
-    rows, voltage = evaluate(u, known, drive, cell.model)
-    there, other = evaluate(
-        np.ascontiguousarray(MOVES[name](u)), np.ascontiguousarray(MOVES[name](known)), drive, moved.model
-    )
-    for row, same in zip(MOVES[name](np.asarray(rows)), np.asarray(there), strict=True):
+    move = MOVES[name]
+    here = everything(u, known, GAMMA_DT, drive, cell.model)[0]
+    there = everything(np.ascontiguousarray(move(u)), np.ascontiguousarray(move(known)), GAMMA_DT, drive, moved.model)[
+        0
+    ]
+    for row, same in zip(move(np.asarray(here.rows)), np.asarray(there.rows), strict=True):
         # Sums are formed in another order, area weights by mirrored filters: rounding of the largest entry, and the
         # 1e-10 to which a face current is solved.
         np.testing.assert_allclose(same, row, rtol=0, atol=1e-10 * np.max(np.abs(row)))
-    assert float(other) == pytest.approx(float(voltage), abs=1e-13)
+    assert float(there.voltage) == pytest.approx(float(here.voltage), abs=1e-13)
 
 
 @pytest.mark.parametrize("name", MOVES)
