@@ -21,6 +21,7 @@ from simulator.constants import F, R
 from simulator.geometry import Electrode
 from simulator.materials import LogLinear
 from simulator.model import build_cell
+from simulator.model.build import padded_length
 from simulator.model.newton import NewtonOptions, StageResult, solve_stage
 from simulator.model.residual import Drive, residual
 from simulator.model.timestep import GAMMA
@@ -153,7 +154,7 @@ def blocks(n, most):
     z_ionic = centre[0] - h[0]
     return Blocks(
         cell=cell,
-        model=with_face_list_of(cell.model, max(most * most, 64)),
+        model=with_face_list_of(cell.model, padded_length(most * most)),
         am=lateral & (index[0] > n) & (index[0] <= 2 * n),
         ionic=lateral & (index[0] >= 1) & (index[0] <= n),
         second=z_ionic > SIZE[0] / 2,
