@@ -1,5 +1,6 @@
 """Material functions and parameter sets."""
 
+from simulator.materials.expression import Expression
 from simulator.materials.functions import (
     Arrhenius,
     Constant,
@@ -24,6 +25,7 @@ from simulator.materials.peo import (
     concentration_from_ratio,
     ratio_from_concentration,
 )
+from simulator.materials.thermal import Thermal
 
 __all__ = [
     "C_E_SATURATION",
@@ -31,6 +33,7 @@ __all__ = [
     "Arrhenius",
     "ChenOCP",
     "Constant",
+    "Expression",
     "LogLinear",
     "MaterialFunction",
     "OReganDiffusivity",
@@ -39,6 +42,7 @@ __all__ = [
     "Parameter",
     "Scaled",
     "Table",
+    "Thermal",
     "as_material",
     "concentration_from_ratio",
     "load_parameter_set",

@@ -10,7 +10,7 @@ inside compiled code).
 """
 
 import abc
-import csv
+import dataclasses
 import inspect
 import math
 import numbers
@@ -27,6 +27,7 @@ from jax.typing import ArrayLike
 import simulator.numerics  # noqa: F401  switches JAX to float64 before the first coefficient is made
 from simulator.constants import R
 from simulator.errors import ConfigError
+from simulator.materials.csv_table import read_columns
 
 Range = tuple[float, float]
 Numbers = ArrayLike | Sequence[float]
@@ -36,6 +37,19 @@ EVERYWHERE: Range = (-math.inf, math.inf)
 def as_coefficient(value: Numbers) -> jax.Array:
     """A differentiable coefficient: a float64 array leaf (tracers pass through)."""
     return jnp.asarray(value, dtype=float)
+
+
+def plain(value: Any) -> str:
+    """A coefficient as a short text: its numbers, or what stands in their place inside a transformation."""
+    if is_traced(value):
+        return "traced"
+    if not isinstance(value, jax.Array | np.ndarray | float | int):  # a placeholder, e.g. of eqx.filter
+        return str(value)
+    found = np.ravel(value)
+    if found.size > 8:
+        return f"{found.size} values"
+    text = ", ".join(f"{number:.6g}" for number in found)
+    return text if np.ndim(value) == 0 else f"[{text}]"
 
 
 def is_traced(value: Any) -> bool:
@@ -48,6 +62,11 @@ class MaterialFunction(eqx.Module):
 
     valid: eqx.AbstractVar[Range]
     valid_T: eqx.AbstractVar[Range]
+
+    def __repr__(self) -> str:
+        """Name and coefficients on one line: this is what result files store."""
+        leaves = [field.name for field in dataclasses.fields(self) if not field.metadata.get("static")]
+        return f"{type(self).__name__}({', '.join(f'{name}={plain(getattr(self, name))}' for name in leaves)})"
 
     @abc.abstractmethod
     def __call__(self, x: ArrayLike, T: ArrayLike) -> jax.Array:
@@ -65,6 +84,9 @@ class Constant(MaterialFunction):
         self.value = as_coefficient(value)
         self.valid = valid
         self.valid_T = valid_T
+
+    def __repr__(self) -> str:
+        return f"Constant({plain(self.value)})"
 
     def __call__(self, x: ArrayLike, T: ArrayLike) -> jax.Array:
         return jnp.broadcast_to(self.value, jnp.broadcast_shapes(jnp.shape(x), jnp.shape(T)))
@@ -115,24 +137,13 @@ class Table(MaterialFunction):
         self.valid_T = valid_T
 
     @classmethod
-    def from_csv(cls, path: str | Path, *, name: str = "table") -> "Table":
-        """A table from the first two columns of a comma-separated file; a header and # lines are allowed."""
-        path = Path(path)
-        if not path.is_file():
-            raise ConfigError(f"{name}: no file {str(path)!r}. Give the path of a CSV file with columns x, y.")
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream) if row and not row[0].lstrip().startswith("#")]
-        pairs = []
-        for number, row in enumerate(rows):
-            try:
-                pairs.append((float(row[0]), float(row[1])))
-            except (ValueError, IndexError) as error:
-                if number == 0:  # the header
-                    continue
-                raise ConfigError(
-                    f"{name}: row {row} of {path.name} does not begin with two numbers. Columns are x, y."
-                ) from error
-        return cls([p[0] for p in pairs], [p[1] for p in pairs], name=name)
+    def from_csv(cls, path: str | Path, *, name: str = "table", unit: str | None = None, axis: str = "") -> "Table":
+        """A table from the first two columns of a CSV file; see `simulator.materials.csv_table.read_columns`."""
+        x, y = read_columns(path, name=name, unit=unit, axis=axis)
+        return cls(x, y, name=name)
+
+    def __repr__(self) -> str:
+        return f"Table({plain(self.values)} at x = {self.valid[0]:g} to {self.valid[1]:g})"
 
     def __call__(self, x: ArrayLike, T: ArrayLike) -> jax.Array:
         shape = jnp.broadcast_shapes(jnp.shape(x), jnp.shape(T))
@@ -159,6 +170,9 @@ class LogLinear(MaterialFunction):
         self.valid = self.ends
         self.valid_T = valid_T
 
+    def __repr__(self) -> str:
+        return f"LogLinear({plain(self.values)} at x = {self.ends[0]:g}, {self.ends[1]:g})"
+
     def __call__(self, x: ArrayLike, T: ArrayLike) -> jax.Array:
         shape = jnp.broadcast_shapes(jnp.shape(x), jnp.shape(T))
         x = jnp.broadcast_to(as_coefficient(x), shape)
@@ -179,6 +193,9 @@ class Scaled(MaterialFunction):
         self.factor = as_coefficient(factor)
         self.valid = function.valid
         self.valid_T = getattr(function, "valid_T", EVERYWHERE)
+
+    def __repr__(self) -> str:
+        return f"{plain(self.factor)} x {self.function!r}"
 
     def __call__(self, x: ArrayLike, T: ArrayLike) -> jax.Array:
         return self.factor * self.function(x, T)
@@ -211,6 +228,9 @@ class Arrhenius(MaterialFunction):
         self.valid = function.valid
         self.valid_T = valid_T
 
+    def __repr__(self) -> str:
+        return f"{self.function!r} at {self.T_ref:g} K, activation energy {plain(self.activation_energy)} J/mol"
+
     def __call__(self, x: ArrayLike, T: ArrayLike) -> jax.Array:
         T = as_coefficient(T)
         factor = jnp.exp(self.activation_energy / R * (1.0 / self.T_ref - 1.0 / T))
@@ -233,6 +253,9 @@ class Opaque(MaterialFunction):
         self.fn = fn
         self.valid = valid
         self.valid_T = valid_T
+
+    def __repr__(self) -> str:
+        return f"Opaque({getattr(self.fn, '__qualname__', type(self.fn).__name__)})"
 
     def __call__(self, x: ArrayLike, T: ArrayLike) -> jax.Array:
         x, T = as_coefficient(x), as_coefficient(T)

@@ -6,12 +6,18 @@ Composition, window and temperature: An et al., Adv. Funct. Mater. (2023), doi:1
 
 from simulator.constants import F, R
 from simulator.materials.functions import Constant, Scaled
-from simulator.materials.nmc811 import C_S_MAX, DENSITY, ChenOCP, OReganDiffusivity, electronic_conductivity
+from simulator.materials.parameter_sets.oxides import nmc811
 from simulator.materials.parameter_sets.schema import Parameter
 from simulator.materials.peo import C_E_SATURATION, C_E_WARN, PEOConductivity
+from simulator.materials.thermal import Thermal
 
 TEMPERATURE = 333.15  # [K]
 LI_AREA_RESISTANCE = 30e-4  # [ohm m^2] = 30 ohm cm^2
+
+# Activation energies [J mol^-1]; am.D_s, am.sigma and the conductivity have a temperature dependence of their own.
+KINETICS_ENERGY = 45e3
+SALT_ENERGY = 38.9e3  # of the conductivity fit at 60 C and EO:Li 18:1, d ln kappa / d(1/T)
+LITHIUM_ENERGY = 60e3
 
 CBD_FACTOR = 0.76  # (1 - 7.9/46.9)^1.5: 7.9 vol% CNT beside 39.0 vol% polymer, Bruggeman
 CBD_FRACTION = 0.832  # 39.0/46.9
@@ -34,29 +40,7 @@ def parameters() -> dict[str, Parameter]:
         "plausible 0.9-1.0 times PEO, some reported recipes 3 times lower"
     )
     return {
-        "am.c_s_max": Parameter(C_S_MAX, "mol/m3", "crystal density 4780 kg/m3 / 97.28 g/mol"),
-        "am.D_s": Parameter(
-            OReganDiffusivity(),
-            "m2/s",
-            # Preferred to a constant 1e-14 m2/s: measured on this oxide, with its own temperature dependence.
-            # At 60 C it spans 4.7e-15 to 1.7e-14 over the window, 9e-15 on average: close to that constant.
-            "O'Regan et al. 2022, doi:10.1016/j.electacta.2022.140700",
-        ),
-        "am.sigma": Parameter(
-            electronic_conductivity(),
-            "S/m",
-            "estimate: shape of Amin and Chiang 2016, doi:10.1149/2.0131608jes (NMC333, NMC523), raised for "
-            "nickel-rich; 3 to 0.1 S/m at 25 C, 30 kJ/mol",
-        ),
-        "am.ocp": Parameter(
-            ChenOCP(steep_end=True),
-            "V",
-            "Chen et al. 2020, doi:10.1149/1945-7111/ab9050; steep end above sto 0.97: estimate",
-        ),
-        "am.density": Parameter(DENSITY, "kg/m3", "crystal density of NMC811, 4700-4870 in the literature"),
-        "am.sto_window": Parameter(
-            (0.305, 0.93), "-", "open-circuit 4.2 V; 0.93 limited by kinetics at 2.8 V: 172 mAh/g"
-        ),
+        **nmc811((0.305, 0.93), "open-circuit 4.2 V; 0.93 limited by kinetics at 2.8 V: 172 mAh/g"),
         "cbd.kappa": Parameter(
             Scaled(kappa, CBD_FACTOR), "S/m", cbd_transport, follows=("electrolyte.kappa", CBD_FACTOR)
         ),
@@ -72,10 +56,11 @@ def parameters() -> dict[str, Parameter]:
             "fit to Bradford et al. 2023, doi:10.1021/acscentsci.2c01123 (PEO-LiTFSI, 100 kg/mol)",
         ),
         "electrolyte.D_e": Parameter(
-            D_e,
+            Thermal(D_e, SALT_ENERGY, TEMPERATURE),
             "m2/s",
             "estimate: 5.2e-12 at 85 C (Edman et al. 2000, J. Phys. Chem. B 104, 3476) scaled with the "
-            "conductivity to 60 C gives 2.2e-12; range 1.5-5e-12",
+            "conductivity to 60 C gives 2.2e-12; range 1.5-5e-12. Activation energy 38.9 kJ/mol: the apparent one of "
+            "the conductivity at 60 C (estimate: both follow the motion of the chains)",
         ),
         "electrolyte.t_plus": Parameter(
             Constant(0.2, valid=(0.0, C_E_WARN)),
@@ -98,7 +83,10 @@ def parameters() -> dict[str, Parameter]:
         ),
         "separator.electrolyte_fraction": Parameter(SEPARATOR_FRACTION, "-", "15 wt% LLZTO = 4 vol%, " + _AN),
         "kinetics.j0_ref": Parameter(
-            1.0, "A/m2", "estimate: per true contact area at sto 0.5, c_e_init, 60 C; range 0.1-5"
+            Thermal(1.0, KINETICS_ENERGY, TEMPERATURE),
+            "A/m2",
+            "estimate: 1 A/m2 per true contact area at sto 0.5, c_e_init, 60 C; range 0.1-5. Activation energy "
+            "45 kJ/mol: estimate",
         ),
         "kinetics.alpha_a": Parameter(0.5, "-", "convention"),
         "kinetics.alpha_c": Parameter(0.5, "-", "convention"),
@@ -107,10 +95,10 @@ def parameters() -> dict[str, Parameter]:
         "film.resistance_init": Parameter(0.0, "ohm m2", "estimate: no film on the pristine oxide"),
         "anode.kind": Parameter("li_metal", "-", _AN),
         "anode.j0": Parameter(
-            R * TEMPERATURE / (F * LI_AREA_RESISTANCE),
+            Thermal(R * TEMPERATURE / (F * LI_AREA_RESISTANCE), LITHIUM_ENERGY, TEMPERATURE),
             "A/m2",
             "estimate: 30 ohm cm2 at 60 C, within 20-70 (J. Power Sources 94 (2001) 201: 67 ohm cm2 after "
-            "30 d at 80 C); j0 = R T/(F x resistance)",
+            "30 d at 80 C); j0 = R T/(F x resistance). Activation energy 60 kJ/mol: estimate, usual for Li/PEO",
         ),
         "anode.resistance": Parameter(0.0, "ohm m2", "contained in anode.j0"),
         "anode.potential": Parameter(0.0, "V", "Li/Li+ is the reference"),

@@ -172,3 +172,32 @@ class NotCallable(eqx.Module):
 def test_what_is_no_material_function_is_refused_with_the_name_and_the_cure(value, text):
     with pytest.raises(ConfigError, match=f"am.D_s.*{text}"):
         as_material(value, "am.D_s")
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (Constant(0.05), "Constant(0.05)"),
+        (Scaled(Constant(0.05), 0.76), "0.76 x Constant(0.05)"),
+        (table(), "Table([2, 4, 0] at x = 0 to 3)"),
+        (Table(np.linspace(0, 1, 33), np.ones(33)), "Table(33 values at x = 0 to 1)"),
+        (LogLinear((0.25, 1.0), (3.0, 0.1)), "LogLinear([3, 0.1] at x = 0.25, 1)"),
+        (Arrhenius(Constant(2.0), 3e4, 300.0), "Constant(2) at 300 K, activation energy 30000 J/mol"),
+        (Opaque(table), "Opaque(table)"),
+    ],
+)
+def test_functions_show_their_numbers_on_one_line(function, text):
+    assert repr(function) == text
+
+
+@pytest.mark.parametrize(
+    "function", [Constant(0.05), table(), LogLinear((0.25, 1.0), (3.0, 0.1)), Arrhenius(table(), 3e4)]
+)
+def test_functions_can_be_shown_inside_transformations_and_without_their_numbers(function):
+    def shown(dynamic):
+        assert "traced" in repr(eqx.combine(dynamic, static))
+        return 0.0
+
+    dynamic, static = eqx.partition(function, eqx.is_array)
+    jax.eval_shape(shown, dynamic)
+    assert "None" in repr(static)

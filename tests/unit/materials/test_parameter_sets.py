@@ -39,6 +39,21 @@ NAMES += ["temperature", "sto_init", "nominal_specific_capacity", "voltage_limit
 
 STORED = {"function": eqx.Module, "number": float, "integer": int, "choice": str, "pair": tuple}
 
+#: Parameters for which zero is a state of a cell: no resistance, no contact.
+MAY_BE_ZERO = {
+    "am.ocp",
+    "electrolyte.t_plus",
+    "contact.fraction",
+    "contact.electronic_resistance",
+    "film.resistance_init",
+    "anode.resistance",
+    "anode.potential",
+    "voltage_limits",
+}
+#: No solubility limit.
+MAY_BE_INFINITE = {"electrolyte.c_e_max"}
+NUMERIC = [name for name, spec in SPECS.items() if spec.kind in ("function", "number", "integer")]
+
 
 def value(parameters, name, x=None):
     found = parameters[name].value
@@ -67,7 +82,7 @@ def test_followers_equal_their_factor_times_the_leader(name):
 
 
 def test_unknown_set_names_the_known_ones():
-    assert parameter_set_names() == ("nmc811_peo_60c", "verification")
+    assert parameter_set_names() == ("nmc811_lpscl_25c", "nmc811_peo_60c", "verification")
     with pytest.raises(ConfigError, match="nmc811_peo_60c"):
         load_parameter_set("nmc811_peo")
 
@@ -160,7 +175,7 @@ def test_overriding_the_electrolyte_carries_its_followers_unless_they_are_given(
         ("electrolyte.c_e_max", "inf", math.inf),
         ("kinetics.j0_ref", "2", 2.0),
         ("voltage_limits", ["2800 mV", "4.2 V"], (2.8, 4.2)),
-        ("am.sto_window", np.array([0.3, 0.9]), (0.3, 0.9)),
+        ("am.sto_window", np.array([0.3, 0.95]), (0.3, 0.95)),
         ("nominal_specific_capacity", 180, 180.0),
     ],
 )
@@ -219,9 +234,11 @@ def test_tables_modules_and_functions_are_accepted():
         ({"electrolyte.c_e_init": math.inf}, "electrolyte.c_e_init = inf must lie in"),
         ({"nominal_specific_capacity": 0}, "nominal_specific_capacity = 0"),
         ({"temperature": None}, "temperature = None: a value is required"),
-        ({"separator.thickness": "50 furlongs"}, "furlongs.*Accepted: m, mm, um"),
+        ({"separator.thickness": "50 furlongs"}, "furlongs.*Accepted: m, cm, mm, um"),
         ({"separator.thickness": True}, "separator.thickness = True must be a number"),
-        ({"am.sigma": "high"}, "am.sigma = 'high' is not a number"),
+        ({"am.sigma": "high"}, "am.sigma = 'high' is neither a number.*nor the path of a .csv file.*nor a formula"),
+        ({"kinetics.j0_ref": "high"}, "kinetics.j0_ref = 'high' is not a number"),
+        ({"kinetics.j0_ref": "2*x"}, "kinetics.j0_ref = '2.x' is a formula, but"),
         ({"am.ocp": ([30.0, 90.0], [4.2, 3.5])}, r"am.ocp.*\(30.0, 90.0\) does not overlap"),
         # D_e(c) of a fit far outside its data: negative above 3250 mol/m3
         (
@@ -233,6 +250,43 @@ def test_tables_modules_and_functions_are_accepted():
 def test_wrong_overrides_name_the_value_the_range_and_the_cure(overrides, text):
     with pytest.raises(ConfigError, match=text):
         merge_parameters(load_parameter_set("verification"), overrides)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, -1e30])
+@pytest.mark.parametrize("name", NUMERIC)
+def test_no_parameter_takes_what_is_not_finite_or_hugely_negative(name, bad):
+    base = load_parameter_set("verification")
+    if name in MAY_BE_INFINITE and bad == math.inf:
+        assert merge_parameters(base, {name: bad})[name].value == math.inf
+        return
+    with pytest.raises(ConfigError, match=name):
+        merge_parameters(base, {name: bad})
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_strictly_positive_parameters_refuse_zero_and_the_smallest_negative_number(name):
+    base = load_parameter_set("verification")
+    if name in MAY_BE_ZERO:
+        assert value(merge_parameters(base, {name: 0.0}), name, 500.0) == 0.0
+        return
+    for bad in (0.0, -5e-324):
+        with pytest.raises(ConfigError, match=name):
+            merge_parameters(base, {name: bad})
+
+
+@pytest.mark.parametrize("bad", [0.0, -0.1, 1.0, math.nan, math.inf])
+@pytest.mark.parametrize("end", [0, 1])
+def test_both_ends_of_the_window_lie_strictly_between_empty_and_full(bad, end):
+    window = [0.3, 0.9]
+    window[end] = bad
+    with pytest.raises(ConfigError, match="am.sto_window"):
+        merge_parameters(load_parameter_set("verification"), {"am.sto_window": window})
+
+
+@pytest.mark.parametrize("bad", [(4.2, 4.2), (math.nan, 4.2), (2.0, math.inf), (4.2,), (1.0, 2.0, 3.0)])
+def test_voltage_limits_must_be_two_increasing_finite_voltages(bad):
+    with pytest.raises(ConfigError, match="voltage_limits"):
+        merge_parameters(load_parameter_set("verification"), {"voltage_limits": bad})
 
 
 @pytest.mark.parametrize(
@@ -276,6 +330,39 @@ def test_temperature_outside_the_conductivity_data_warns_and_a_constant_does_not
         merge_parameters(base, {"temperature": 298.15})
     # Warnings raised in this package are errors in the tests: nothing is raised here.
     merge_parameters(base, {"temperature": 298.15, "electrolyte.kappa": Constant(1e-3)})
+
+
+@pytest.mark.parametrize(("sto", "warns"), [(0.29, True), (0.30, False), (0.93, False), (0.931, True)])
+def test_a_start_outside_the_window_warns_and_says_what_to_set(sto, warns, recwarn):
+    merge_parameters(load_parameter_set("verification"), {"sto_init": sto})
+    found = [str(warning.message) for warning in recwarn]
+    assert len(found) == warns
+    assert not warns or "outside am.sto_window = (0.3, 0.93)" in found[0]
+
+
+def test_sulfide_set_is_a_single_ion_cell_against_indium_in_cell_voltages():
+    p = load_parameter_set("nmc811_lpscl_25c")
+    T, anode = value(p, "temperature"), value(p, "anode.potential")
+    assert (T, anode, value(p, "electrolyte.kind"), value(p, "electrolyte.t_plus", 1.0)) == (
+        298.15,
+        0.62,
+        "single_ion",
+        1.0,
+    )
+    low, high = value(p, "am.sto_window")
+    limits = value(p, "voltage_limits")
+    # A charge to 4.3 V vs Li ends inside the safety bounds, at the end of the window (sto rounded to 0.001: 3 mV).
+    assert limits[0] < 4.3 - anode < limits[1]
+    assert abs(value(p, "am.ocp", low) - 4.3) < 3e-3
+    assert value(p, "sto_init") == high
+    capacity = value(p, "am.c_s_max") * F * (high - low) / value(p, "am.density") / 3600  # mAh/g
+    assert abs(capacity - 184.0) < 0.1  # as its source says
+    # 0.5 A/m2 is 510 ohm cm2 and the anode 10 ohm cm2, as their sources say
+    assert abs(R * T / (F * value(p, "kinetics.j0_ref")) - 514e-4) < 1e-4
+    assert math.isclose(R * T / (F * value(p, "anode.j0")), 10e-4, rel_tol=1e-12)
+    # 0.33 eV: a factor 2.2 from 30 to 50 C (two digits)
+    warm, hot = (value(merge_parameters(p, {"temperature": T}), "separator.kappa", 1.0) for T in (303.15, 323.15))
+    assert abs(hot / warm - 2.2) < 0.05
 
 
 def test_incomplete_set_is_refused():
