@@ -2,10 +2,12 @@
 
 from simulator.geometry.area import FreeSurface, face_areas, face_weights, free_surface
 from simulator.geometry.connectivity import Connectivity, check_live, connectivity
-from simulator.geometry.electrode import DEFAULT_LABELS, Electrode
-from simulator.geometry.image import load_electrode
+from simulator.geometry.electrode import DEFAULT_LABELS, Electrode, value_counts
+from simulator.geometry.image import load_electrode, to_electrode
 from simulator.geometry.interface import SEPARATOR, Interface, live_interface
+from simulator.geometry.particles import ParticleFacts, label_particles, particle_facts
 from simulator.geometry.phases import AM, CBD, ELECTROLYTE, ELECTRONIC, IONIC, PHASES, PORE
+from simulator.geometry.readers import RawImage, read_image
 
 __all__ = [
     "AM",
@@ -21,11 +23,18 @@ __all__ = [
     "Electrode",
     "FreeSurface",
     "Interface",
+    "ParticleFacts",
+    "RawImage",
     "check_live",
     "connectivity",
     "face_areas",
     "face_weights",
     "free_surface",
+    "label_particles",
     "live_interface",
     "load_electrode",
+    "particle_facts",
+    "read_image",
+    "to_electrode",
+    "value_counts",
 ]

@@ -1,6 +1,7 @@
 """The electrode: a segmented voxel image in canonical phase codes, with its size, on the host."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from simulator.geometry.connectivity import (
     find_connectivity,
 )
 from simulator.geometry.phases import AM, IONIC, PHASES
+from simulator.geometry.resample import coarsen_labels, coarsen_phase
 from simulator.units import parse_length
 
 #: label convention of most published three-phase images, and the default of every reader
@@ -24,6 +26,7 @@ DEFAULT_LABELS: Mapping[str, int | Sequence[int]] = {"pore": 0, "am": 1, "cbd": 
 
 _MAX_VOXEL = 1e-3  # [m]; larger means micrometres were given as metres
 _MAX_SPAN = 65536  # image values further apart than this are no labels
+_MAX_SHIFT = 1.0  # points by which coarsening may change a phase fraction without a warning
 _SHOWN = 12  # image values listed in a message
 
 VoxelSize = float | str | Sequence[float | str]
@@ -49,7 +52,7 @@ class Electrode:
 
     def __post_init__(self) -> None:
         phase = np.asarray(self.phase)
-        _check_image(phase)
+        check_image(phase)
         codes = sorted(PHASES.values())
         lowest, highest = int(phase.min()), int(phase.max())
         if lowest < codes[0] or highest > codes[-1]:
@@ -107,7 +110,7 @@ class Electrode:
         **Errors:** `GeometryError` naming the value and the cure.
         """
         image = np.asarray(phase)
-        _check_image(image)
+        check_image(image)
         table = _label_table(labels)
         whole = isinstance(thickness_axis, (int, np.integer)) and not isinstance(thickness_axis, bool)
         if not (whole and 0 <= thickness_axis <= 2):
@@ -230,6 +233,54 @@ class Electrode:
         particle = None if self.particle is None else self.particle[cut]
         return Electrode(self.phase[cut], self.voxel_size, particle, self.name)
 
+    def coarsen(self, factor: int) -> "Electrode":
+        """Blocks of `factor`^3 voxels become one voxel of their most frequent phase (and particle).
+
+        Ties keep the phase fractions, see `coarsen_phase`. Features thinner than a block, a binder film for example,
+        vanish all the same: a `UserWarning` tells if the share of a phase changes by more than one point. Another
+        one tells that layers that do not fill a block at the end of an axis are dropped.
+
+        **Errors:** `GeometryError` if `factor` is not a whole number >= 1, or no block or no AM remains.
+        """
+        if isinstance(factor, bool) or not isinstance(factor, (int, np.integer)) or factor < 1:
+            raise GeometryError(
+                f"coarsen takes a whole number >= 1, got {factor!r}; 2 joins blocks of 2 x 2 x 2 voxels."
+            )
+        if factor == 1:
+            return self
+        short = [f"{n} along {axis}" for n, axis in zip(self.shape, "zyx", strict=True) if n < factor]
+        if short:
+            raise GeometryError(
+                f"coarsen={factor} leaves nothing of {self.shape} voxels ({', '.join(short)}). "
+                f"At most {min(self.shape)} fits."
+            )
+        over = [f"{n % factor} along {axis}" for n, axis in zip(self.shape, "zyx", strict=True) if n % factor]
+        if over:
+            warnings.warn(
+                f"coarsen={factor} drops the last layers that do not fill a block: {', '.join(over)} (of {self.shape} "
+                "voxels). Crop first to choose which.",
+                UserWarning,
+                stacklevel=2,
+            )
+        phase = coarsen_phase(self.phase, factor)
+        particle = None if self.particle is None else coarsen_labels(self.particle, factor, phase == AM)
+        dz, dy, dx = (factor * h for h in self.voxel_size)
+        coarse = Electrode(phase, (dz, dy, dx), particle, self.name)
+        kept = self.phase[tuple(slice(n - n % factor) for n in self.shape)]
+        shares = {
+            name: (100 * np.count_nonzero(kept == code) / kept.size, 100 * coarse.volume_fraction(name))
+            for name, code in PHASES.items()
+        }
+        changed = [f"{n} {old:.1f} to {new:.1f} %" for n, (old, new) in shares.items() if abs(new - old) > _MAX_SHIFT]
+        if changed:
+            warnings.warn(
+                f"coarsen={factor} changes phase fractions ({', '.join(changed)}): blocks are thicker than the "
+                "structure. Use a smaller factor.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return coarse
+
     def summary(self) -> dict[str, float | str]:
         """What the image holds, as plain numbers with the unit in each key.
 
@@ -256,8 +307,8 @@ class Electrode:
         return values
 
 
-def _check_image(image: NDArray) -> None:
-    """3D, not empty, whole numbers."""
+def check_image(image: NDArray) -> None:
+    """3D, not empty, whole numbers. **Errors:** `GeometryError`."""
     if image.ndim != 3:
         cure = {
             2: "A 2D section cannot be simulated; give a stack of sections, or repeat it: image[None].",
@@ -317,8 +368,11 @@ def _label_table(labels: Mapping[str, int | Sequence[int]]) -> dict[int, int]:
     return table
 
 
-def _remap(image: NDArray, table: dict[int, int]) -> NDArray[np.uint8]:
-    """Image values to canonical codes, layer by layer (no full-size temporary but the result)."""
+def value_counts(image: NDArray) -> dict[int, int]:
+    """Value -> number of voxels of a 3D image of whole numbers, ascending.
+
+    **Errors:** `GeometryError` if the values are too far apart to be labels.
+    """
     lowest, highest = int(image.min()), int(image.max())
     if highest - lowest >= _MAX_SPAN:
         raise GeometryError(
@@ -328,8 +382,14 @@ def _remap(image: NDArray, table: dict[int, int]) -> NDArray[np.uint8]:
     counts = np.zeros(highest - lowest + 1, dtype=np.int64)
     for layer in image:
         counts += np.bincount(layer.astype(np.int64).ravel() - lowest, minlength=counts.size)
-    present = [int(v) + lowest for v in np.flatnonzero(counts)]
-    share = {v: f"{v} ({100 * counts[v - lowest] / image.size:.3g} %)" for v in present}
+    return {int(v) + lowest: int(counts[v]) for v in np.flatnonzero(counts)}
+
+
+def _remap(image: NDArray, table: dict[int, int]) -> NDArray[np.uint8]:
+    """Image values to canonical codes, layer by layer (no full-size temporary but the result)."""
+    counts = value_counts(image)
+    present = list(counts)
+    share = {v: f"{v} ({100 * n / image.size:.3g} %)" for v, n in counts.items()}
     unknown = [v for v in present if v not in table]
     if unknown:
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
@@ -345,7 +405,8 @@ def _remap(image: NDArray, table: dict[int, int]) -> NDArray[np.uint8]:
             f"{sorted(v for v, c in table.items() if c == AM)}, the image holds "
             f"{', '.join(share[v] for v in present)}. Correct labels['am']."
         )
-    lookup = np.zeros(counts.size, dtype=np.uint8)
+    lowest = present[0]
+    lookup = np.zeros(present[-1] - lowest + 1, dtype=np.uint8)
     for v in present:
         lookup[v - lowest] = table[v]
     codes = np.empty(image.shape, dtype=np.uint8)

@@ -1,203 +1,70 @@
-"""Read a segmented image stack (multi-page TIFF) into an `Electrode`."""
+"""From an image file to an `Electrode`."""
 
-import logging
 import os
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
-import numpy as np
-import tifffile
-from numpy.typing import NDArray
-
-from simulator.errors import ConfigError, GeometryError
-from simulator.geometry.electrode import DEFAULT_LABELS, Electrode, VoxelSize
-from simulator.units import parse_length
-
-#: what reading a damaged TIFF has been seen to raise, from tifffile, zlib or the offsets it holds
-_DAMAGE = (
-    tifffile.TiffFileError,
-    struct.error,
-    zlib.error,
-    EOFError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    ValueError,
-)
-_RESOLUTION_UNITS = {2: 0.0254, 3: 0.01}  # TIFF ResolutionUnit: inch, centimetre [m]
+from simulator.errors import GeometryError
+from simulator.geometry.electrode import DEFAULT_LABELS, Electrode, VoxelSize, check_image
+from simulator.geometry.readers import RawImage, read_image
 
 
 def load_electrode(
     path: str | os.PathLike[str],
     voxel_size: VoxelSize | None = None,
-    labels: Mapping[str, int | Sequence[int]] = DEFAULT_LABELS,
+    labels: Mapping[str, int | Sequence[int]] | None = None,
     thickness_axis: int = 0,
     separator_side: str = "start",
+    dataset: str | None = None,
 ) -> Electrode:
-    """Electrode from a segmented 3D TIFF stack. File axes are (page, row, column).
+    """Electrode from a segmented 3D image.
 
-    **Arguments:** `voxel_size`: one length or three in the file's axis order, metres or with a unit
-    ('0.398 um'); None takes it from the ImageJ or OME metadata of the file. The rest as in
-    `Electrode.from_array`.
+    Read are, by their suffix: TIFF stacks (.tif, .tiff, ImageJ and OME included); a folder of TIFF or PNG slices, in
+    the natural order of their names; HDF5 (.h5, .hdf5, .hdf, .nxs) and result files of this program (.vtkhdf);
+    NumPy (.npy, .npz); NRRD (.nrrd, .nhdr); MetaImage (.mha, .mhd).
+
+    A voxel size is taken from the file only if it states all three lengths and their unit: the tags of ImageJ, OME
+    metadata, HDF5 attributes such as `element_size_um`, NRRD with `space units`, MetaImage with `DistanceUnits`.
+    A spacing without a unit (MetaImage means millimetres by convention, microscopes often micrometres) is reported
+    and not used: `voxel_size` must then be given.
+
+    **Arguments:** `voxel_size`: one length or three in the order of the array's axes, metres or with a unit
+    ('0.398 um'); None takes it from the file. That order is (page, row, column) for stacks and slices, the
+    dataset's for HDF5 and NumPy, and (z, y, x) for NRRD and MetaImage. `labels`: as in `Electrode.from_array`, which
+    explains the rest too; None means {'pore': 0, 'am': 1, 'cbd': 2}, and for a result file its own codes.
+    `dataset`: name of the array in an HDF5 or .npz file; None takes its only 3D one.
 
     **Returns:** `Electrode`, named after the file.
 
-    **Errors:** `GeometryError` if the file is missing, no TIFF, damaged, compressed in a way that needs the
-    `image` extra, not one 3D stack, or holds no voxel size and none is given; and those of `from_array`.
+    **Errors:** `GeometryError` if the file is missing, of an unknown kind, damaged, compressed in a way that needs
+    the `image` extra, in colour, not one 3D image, or holds no voxel size and none is given; and those of
+    `from_array`.
     """
-    image, tagged = _read_stack(Path(path))
+    return to_electrode(read_image(Path(path), dataset), path, voxel_size, labels, thickness_axis, separator_side)
+
+
+def to_electrode(
+    image: RawImage,
+    path: str | os.PathLike[str],
+    voxel_size: VoxelSize | None = None,
+    labels: Mapping[str, int | Sequence[int]] | None = None,
+    thickness_axis: int = 0,
+    separator_side: str = "start",
+) -> Electrode:
+    """The electrode in an image that has been read; arguments and errors as in `load_electrode`."""
     if voxel_size is None:
-        if isinstance(tagged, str):
+        check_image(image.array)  # what is no image of labels needs no voxel size
+        if isinstance(image.voxel_size, str):
             raise GeometryError(
-                f"{path}: {tagged} Give it, such as voxel_size='0.398 um', or three lengths in the file's "
-                "axis order (page, row, column)."
+                f"{path}: {image.voxel_size} Give it, such as voxel_size='0.398 um', or three lengths in the file's "
+                f"axis order ({', '.join(image.axes)})."
             )
-        voxel_size = tagged
+        voxel_size = image.voxel_size
     return Electrode.from_array(
-        image,
+        image.array,
         voxel_size=voxel_size,
-        labels=labels,
+        labels=labels if labels is not None else image.labels or DEFAULT_LABELS,
         thickness_axis=thickness_axis,
         separator_side=separator_side,
         name=Path(path).stem,
     )
-
-
-class _Complaints(logging.Handler):
-    """Collects what tifffile logs instead of raising: a cut page chain only shortens the stack."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.first: str | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        # an unreadable vendor tag loses no pixel
-        if self.first is None and "TiffTag" not in text:
-            self.first = text
-
-
-def _read_stack(path: Path) -> tuple[NDArray, tuple[float, float, float] | str]:
-    """Pixels (page, row, column), and the voxel size [m] in that order, or why the file gives none."""
-    if path.is_dir():
-        raise GeometryError(f"{path} is a folder; give one multi-page TIFF file.")
-    complaints = _Complaints()
-    logger = logging.getLogger("tifffile")
-    logger.addHandler(complaints)
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            if len(tiff.series) != 1:
-                shapes = ", ".join(str(s.shape) for s in tiff.series)
-                raise GeometryError(
-                    f"{path} holds {len(tiff.series)} images of different kinds (shapes {shapes}); save the "
-                    "stack alone, with all pages of one size and type."
-                )
-            series = tiff.series[0]
-            if "S" in series.axes:
-                raise GeometryError(
-                    f"{path} is a colour image (shape {series.shape}); labels are one number per voxel. "
-                    "Save it as 8-bit labels."
-                )
-            image = series.asarray()
-            tagged = _tagged_voxel_size(tiff)
-            announced = _announced_pages(tiff)
-    except FileNotFoundError as error:
-        raise GeometryError(f"No image file {path}: check the path.") from error
-    except OSError as error:
-        raise GeometryError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except GeometryError:
-        raise
-    except _DAMAGE as error:
-        if "imagecodecs" in str(error):  # a missing codec comes as KeyError or ValueError
-            raise GeometryError(
-                f"{path} uses a compression that tifffile cannot read alone ({error}). Install the codecs "
-                "with `pip install voxelyte[image]`, or save the stack uncompressed or with deflate."
-            ) from error
-        raise GeometryError(
-            f"{path} is not a TIFF file or is damaged ({error}). Copy or export it again as a TIFF stack."
-        ) from error
-    finally:
-        logger.removeHandler(complaints)
-    if complaints.first is not None:
-        raise GeometryError(f"{path} is truncated or damaged ({complaints.first}). Copy or export it again.")
-    pages = image.shape[0] if image.ndim == 3 else 1
-    if announced is not None and announced != pages and image.ndim <= 3:
-        raise GeometryError(
-            f"{path} is truncated or damaged: its header announces {announced} slices, the file holds "
-            f"{pages}. Copy or export it again."
-        )
-    return np.asarray(image), tagged
-
-
-def _announced_pages(tiff: tifffile.TiffFile) -> int | None:
-    """Number of slices that the ImageJ header promises."""
-    images = (tiff.imagej_metadata or {}).get("images")
-    return images if isinstance(images, int) else None
-
-
-def _tagged_voxel_size(tiff: tifffile.TiffFile) -> tuple[float, float, float] | str:
-    """Voxel size (page, row, column) [m] from ImageJ or OME metadata, or a sentence on what is missing."""
-    if tiff.is_ome:
-        return _ome_voxel_size(tiff.ome_metadata or "")
-    page = tiff.pages.first
-    per_x, per_y = (_pixels_per_unit(page, tag) for tag in ("XResolution", "YResolution"))
-    meta = tiff.imagej_metadata
-    if meta is None:
-        resolution_unit = page.tags.get("ResolutionUnit")
-        unit_m = _RESOLUTION_UNITS.get(int(resolution_unit.value)) if resolution_unit else None
-        text = "The file holds no voxel size."
-        if unit_m and per_x and per_y:
-            text = (
-                f"The file gives no spacing between its pages; its resolution tags say "
-                f"{1e6 * unit_m / per_y:.4g} um per row and {1e6 * unit_m / per_x:.4g} um per column."
-            )
-        return text
-    unit = str(meta.get("unit", "")).strip()
-    if "\\u" in unit:  # ImageJ writes the micro sign as an escape
-        unit = unit.encode("ascii", "backslashreplace").decode("unicode_escape")
-    try:
-        unit_m = parse_length(f"1 {unit}", "unit") if unit else None
-    except ConfigError:
-        unit_m = None
-    spacing = meta.get("spacing")
-    if unit_m is None or not isinstance(spacing, (int, float)) or not per_x or not per_y:
-        return (
-            f"The ImageJ tags give no full voxel size (unit {unit or 'missing'!r}, spacing {spacing}, "
-            f"pixels per unit {per_x} along rows and {per_y} along columns)."
-        )
-    # the tags carry at most nine digits; rounding undoes the last-bit noise of the divisions
-    z, y, x = (float(f"{h:.12g}") for h in (abs(spacing) * unit_m, unit_m / per_y, unit_m / per_x))
-    return z, y, x
-
-
-def _pixels_per_unit(page: tifffile.TiffPage, tag: str) -> float | None:
-    """Value of XResolution or YResolution, None if absent or zero."""
-    found = page.tags.get(tag)
-    if found is None:
-        return None
-    numerator, denominator = found.value
-    return numerator / denominator if numerator and denominator else None
-
-
-def _ome_voxel_size(xml: str) -> tuple[float, float, float] | str:
-    """PhysicalSizeZ, Y, X of the first Pixels element (default unit: um)."""
-    missing = "The OME metadata give no full PhysicalSizeZ, Y, X."
-    try:
-        pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")
-    except ElementTree.ParseError:
-        return missing
-    if pixels is None:
-        return missing
-    size = []
-    for axis in "ZYX":
-        value, unit = pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "um")
-        if value is None:
-            return missing
-        try:
-            size.append(parse_length(f"{value} {unit}", f"PhysicalSize{axis}"))
-        except ConfigError:
-            return missing
-    return size[0], size[1], size[2]
