@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.errors import ConfigError, GeometryError
-    from simulator.geometry import Electrode, load_electrode
+    from simulator.geometry import Electrode, label_particles, load_electrode, particle_facts
     from simulator.io import read_result
-    from simulator.materials import load_parameter_set, parameter_set_names
+    from simulator.materials import Expression, Table, Thermal, load_parameter_set, parameter_set_names
     from simulator.model import Cell, Solution, SolverOptions, build_cell
     from simulator.protocol import CurrentStep, RestStep
+    from simulator.workflows.analysis import pulse_resistance
     from simulator.workflows.simulate import simulate
 
 # Loaded at first use, so that `voxelyte --help` and readers of results need not wait for JAX.
@@ -28,14 +29,20 @@ _WHERE = {
     "ConfigError": "simulator.errors",
     "CurrentStep": "simulator.protocol",
     "Electrode": "simulator.geometry",
+    "Expression": "simulator.materials",
     "GeometryError": "simulator.errors",
     "RestStep": "simulator.protocol",
     "Solution": "simulator.model",
     "SolverOptions": "simulator.model",
+    "Table": "simulator.materials",
+    "Thermal": "simulator.materials",
     "build_cell": "simulator.model",
+    "label_particles": "simulator.geometry",
     "load_electrode": "simulator.geometry",
     "load_parameter_set": "simulator.materials",
     "parameter_set_names": "simulator.materials",
+    "particle_facts": "simulator.geometry",
+    "pulse_resistance": "simulator.workflows.analysis",
     "read_result": "simulator.io",
     "simulate": "simulator.workflows.simulate",
 }
@@ -45,14 +52,20 @@ __all__ = [
     "ConfigError",
     "CurrentStep",
     "Electrode",
+    "Expression",
     "GeometryError",
     "RestStep",
     "Solution",
     "SolverOptions",
+    "Table",
+    "Thermal",
     "build_cell",
+    "label_particles",
     "load_electrode",
     "load_parameter_set",
     "parameter_set_names",
+    "particle_facts",
+    "pulse_resistance",
     "read_result",
     "simulate",
 ]

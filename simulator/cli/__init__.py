@@ -13,6 +13,12 @@ from simulator.errors import ConfigError, GeometryError, did_you_mean
 #: command -> (module, what it does)
 COMMANDS = {
     "run": ("simulator.cli.run", "simulate an electrode under a protocol; save fields, curve and pictures"),
+    "inspect": ("simulator.cli.inspect", "show what an image holds, and what a run of it would need"),
+    "view": ("simulator.cli.view", "pictures, movies and interactive pages of a run"),
+    "report": ("simulator.cli.report", "one page with everything about a run, to read, print and share"),
+    "compare": ("simulator.cli.compare", "several runs: one figure, a table, and the settings that differ"),
+    "trust": ("simulator.cli.trust", "error bars: the same case on coarser voxels and on parts of the electrode"),
+    "completion": ("simulator.cli.completion", "complete commands and settings by Tab, in bash, zsh and fish"),
 }
 
 EXIT_FINISHED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130  # a command returns 3 if a run stops early

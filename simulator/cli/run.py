@@ -1,11 +1,9 @@
 """`voxelyte run`: the main job."""
 
 import argparse
-import sys
-import warnings
 from collections.abc import Sequence
-from typing import TextIO
 
+from simulator.cli.console import plain_warnings
 from simulator.errors import ConfigError
 from simulator.resources import config_groups
 
@@ -28,21 +26,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     from simulator.workflows.run import run
 
-    with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+    with plain_warnings():
         return _STATUS_CODES.get(run(settings).status, EXIT_STOPPED)
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """One line for the user of the program, without the place in the source that Python would show."""
-    print(f"voxelyte: warning: {message}", file=file or sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,7 +44,9 @@ values (bare numbers are SI):
   'protocol.steps=[Charge at C/10 until 4.2 V, Rest for 1 hour]'
   geometry=file geometry.path=stack.tif 'geometry.labels={{pore: 0, am: 1, cbd: 2}}'
 
-The output folder gets run.vtkhdf (fields), curve.bdf.csv, pictures and config.yaml.""",
+The output folder gets run.vtkhdf (fields), curve.bdf.csv, pictures and config.yaml. Its name holds a hash of
+the configuration: the same command again finds the finished run, and resume=true goes on with an
+interrupted one (Ctrl-C, a kill, a full disk).""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -10,6 +10,7 @@ mistyped one deserves the nearest right name. Two spellings are added to Hydra's
 """
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any, get_origin, get_type_hints
 
@@ -29,9 +30,15 @@ ConfigStore.instance().store(name="schema", node=RunConfig)
 
 #: group -> key -> its type, read off the dataclasses
 SCHEMA: dict[str, dict[str, Any]] = {
-    group: get_type_hints(section) for group, section in get_type_hints(RunConfig).items()
+    group: get_type_hints(section)
+    for group, section in get_type_hints(RunConfig).items()
+    if dataclasses.is_dataclass(section)
 }
-_KEYS = [f"{group}.{key}" for group, keys in SCHEMA.items() for key in keys]
+#: keys that stand outside the groups
+SWITCHES = sorted(set(get_type_hints(RunConfig)) - set(SCHEMA))
+_KEYS = [*(f"{group}.{key}" for group, keys in SCHEMA.items() for key in keys), *SWITCHES]
+#: keys whose value is the name of a file or folder: anything may be in it
+_PATHS = ("geometry.path", "geometry.dataset", "output.dir", "cell.parameter_set")
 _SHOW_ALL = "`voxelyte run --cfg job` shows all settings."
 
 
@@ -75,9 +82,22 @@ def _is_mapping(key: str) -> bool:
     return get_origin(SCHEMA.get(group, {}).get(name)) is dict
 
 
+def _quoted(text: str) -> str:
+    """KEY=VALUE with the value of a path or of a formula in quotes, as Hydra's grammar wants it.
+
+    What has quotes, or is a list or a mapping, stays as it is.
+    """
+    key, equals, value = text.partition("=")
+    plain = not value.startswith(('"', "'", "[", "{"))
+    formula = key.lstrip("+").startswith("cell.") and "(" in value
+    if equals and plain and (formula or key in _PATHS) and re.search(r"[^\w./:-]", value):
+        value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{key}{equals}{value}"
+
+
 def _parse(text: str) -> Override:
     try:
-        override = OverridesParser.create().parse_override(text)
+        override = OverridesParser.create().parse_override(_quoted(text))
     except HydraException as error:
         reason = next((line.strip() for line in str(error).splitlines() if "parsing" not in line), "")
         raise ConfigError(
@@ -100,9 +120,12 @@ def _word(override: Override) -> str:
     text, key = str(override.input_line), override.key_or_group
     group, *rest = key.split(".")
     delete = override.type == OverrideType.DEL
+    if key in SWITCHES and not delete:
+        return text
     if group not in SCHEMA or override.package is not None:
         full = [known for known in _KEYS if known.endswith(f".{key}")]
-        raise ConfigError(f"Unknown setting {text!r}.{did_you_mean(full[0] if full else group, full or SCHEMA)}")
+        hint = did_you_mean(full[0], full) if full else did_you_mean(group, [*SCHEMA, *SWITCHES])
+        raise ConfigError(f"Unknown setting {text!r}.{hint}")
     if not rest:
         option, options = override.value(), config_groups()[group]
         if option not in options:

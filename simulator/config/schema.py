@@ -19,6 +19,8 @@ PRECISIONS = ("mixed", "double")
 SIDES = ("start", "end")
 #: Fields that a run can save, by the names of the result file.
 FIELDS = ("sto", "phi_s", "phi_e", "c_e", "j")
+#: Keys of one value of a parameter that is given as a mapping.
+VALUE_PARTS = {"value", "activation_energy", "T_ref", "valid"}
 
 
 def _fail(key: str, value: Any, expected: str, cure: str) -> NoReturn:
@@ -45,6 +47,21 @@ def _seconds(key: str, value: Any) -> float:
     return time
 
 
+def _ranges(given: Any) -> list[list[int | None] | None]:
+    """A crop as three entries, None or [start, stop]; the image checks that they lie inside it."""
+    key, cure = "geometry.crop", "For example 'geometry.crop=[null, [0, 64], [0, 64]]' in voxels, axes z, y, x."
+    entries = list(given) if isinstance(given, list | tuple) else []
+    if len(entries) != 3:
+        _fail(key, given, "null or three ranges (z, y, x)", cure)
+    for entry in entries:
+        if entry is None:
+            continue
+        pair = list(entry) if isinstance(entry, list | tuple) else []
+        if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, int | None) for v in pair):
+            _fail(key, given, "three entries, each null or [start, stop]", cure)
+    return [None if entry is None else list(entry) for entry in entries]
+
+
 @dataclass
 class GeometryConfig:
     """The image and how to read it."""
@@ -54,11 +71,18 @@ class GeometryConfig:
     labels: dict[str, Any] = field(default_factory=dict)  # phase -> code(s) in the file; empty: default
     thickness_axis: int = 0
     separator_side: str = "start"
+    dataset: str | None = None  # of an HDF5 file; null: its only 3D dataset
+    crop: Any = None  # null, or [[z0, z1], [y0, y1], [x0, x1]] in voxels of the electrode; null in it: all
+    coarsen: int = 1  # 2: blocks of 2x2x2 voxels become one
     min_live: float = 0.05  # least live share of the AM|ionic area
 
     def __post_init__(self) -> None:
         if not self.path.strip():
             _fail("geometry.path", self.path, "the path of an image", "For example geometry.path=stack.tif.")
+        if self.crop is not None:
+            self.crop = _ranges(self.crop)
+        if not 1 <= self.coarsen <= 64:
+            _fail("geometry.coarsen", self.coarsen, "a whole number in [1, 64]", "1 keeps every voxel.")
         if isinstance(self.voxel_size, list | tuple):
             if len(self.voxel_size) != 3:
                 _fail("geometry.voxel_size", self.voxel_size, "one length or three", "One is for cubic voxels.")
@@ -86,12 +110,15 @@ class CellConfig:
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Dotted name -> value: `{electrolyte: {kappa: 0.05}}` and `{electrolyte.kappa: 0.05}` alike.
 
+    A mapping of the parts of one value, `{value: 1.0, activation_energy: 45 kJ/mol, T_ref: 60 degC}`, stays whole.
+
     **Errors:** ConfigError if a name is given twice.
     """
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        found = _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+        whole = isinstance(value, dict) and value and value.keys() <= VALUE_PARTS
+        found = _flat(value, f"{name}.") if isinstance(value, dict) and not whole else {name: value}
         for twice in flat.keys() & found.keys():
             raise ConfigError(f"cell.{twice} is given twice: {flat[twice]!r} and {found[twice]!r}. Keep one of them.")
         flat |= found
@@ -145,17 +172,22 @@ class SolverConfig:
 class OutputConfig:
     """What a run leaves behind, and where."""
 
-    dir: str | None = None  # null: outputs/<date-time>
+    dir: str | None = None  # null: outputs/<names>-<hash of the configuration>
     overwrite: bool = False  # replace the results of an earlier run in `dir`
     fields: list[str] = field(default_factory=lambda: list(FIELDS))
     snapshots: int = 20  # saves of the fields per theoretical capacity passed, or per rest
+    particles: bool = True  # histories of every particle (watershed labels)
+    checkpoint: Any = 10.0  # longest time of computing that a kill can cost [s]; 0: save after each time step
     pictures: bool = True
 
     def __post_init__(self) -> None:
         if self.dir is not None and not self.dir.strip():
-            _fail("output.dir", self.dir, "a folder, or null", "null means outputs/<date-time>.")
+            _fail("output.dir", self.dir, "a folder, or null", "null: a folder in outputs/ named by the configuration.")
         for name in self.fields:
             _check_choice("output.fields", name, FIELDS)
+        self.checkpoint = parse_quantity(self.checkpoint, "time", "output.checkpoint")
+        if self.checkpoint < 0:
+            _fail("output.checkpoint", self.checkpoint, "a time >= 0", "0 saves after every time step.")
         if self.snapshots < 1:
             _fail("output.snapshots", self.snapshots, "at least 1", "The default is 20.")
         if self.pictures and "sto" not in self.fields:
@@ -165,10 +197,11 @@ class OutputConfig:
 
 @dataclass
 class RunConfig:
-    """Everything `voxelyte run` needs: one object, five groups."""
+    """Everything `voxelyte run` needs: five groups, and what to do with a folder that holds part of this run."""
 
     geometry: GeometryConfig = MISSING
     cell: CellConfig = MISSING
     protocol: ProtocolConfig = MISSING
     solver: SolverConfig = field(default_factory=SolverConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    resume: bool = False  # go on where an interrupted run of the same configuration stopped

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from simulator.errors import ConfigError, did_you_mean
+from simulator.io.atomic import replaced
 
 EXTENSION = ".bdf.csv"
 
@@ -100,7 +101,7 @@ def write_bdf_csv(
         )
     columns = [table.get(name, np.full(rows, math.nan)) for name in COLUMNS.values()]
     counts = [name in _COUNTS for name in COLUMNS.values()]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replaced(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in zip(*(column.tolist() for column in columns), strict=True):

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import subprocess
-import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ from simulator.errors import ConfigError, did_you_mean
 from simulator.io.curve import accumulate_capacity
 from simulator.io.vtkhdf import EXTENSION, FORMAT, FORMAT_VERSION, MAPPINGS
 
-_LOCK_WAIT = 2.0  # [s] an append holds the file for about the time of one field step
-
 
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.File]:
@@ -28,23 +25,16 @@ def _open(path: Path) -> Iterator[h5py.File]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ConfigError(f"Result file '{path}' {what}. Give the path of the '{EXTENSION}' file of a run.")
-    deadline = clock.monotonic() + _LOCK_WAIT
-    while True:
-        try:
-            file = h5py.File(path, "r")
-            break
-        except BlockingIOError as error:
-            if clock.monotonic() > deadline:
-                raise ConfigError(f"Result file '{path}' is being written by a run. Try again in a moment.") from error
-            clock.sleep(0.1)
-        except OSError as error:
-            if isinstance(error, PermissionError):
-                cure = "Ask for permission to read it."
-            elif h5py.is_hdf5(path):
-                cure = "It is damaged or cut off (full disk, incomplete copy?): copy it again or repeat the run."
-            else:
-                cure = f"It is not an HDF5 file: give the '{EXTENSION}' file of a run."
-            raise ConfigError(f"Result file '{path}' cannot be opened: {error}. {cure}") from error
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            cure = "Ask for permission to read it."
+        elif h5py.is_hdf5(path):
+            cure = "It is damaged or cut off (full disk, incomplete copy?): copy it again or repeat the run."
+        else:
+            cure = f"It is not an HDF5 file: give the '{EXTENSION}' file of a run."
+        raise ConfigError(f"Result file '{path}' cannot be opened: {error}. {cure}") from error
     with file:
         kind, version = file.attrs.get("format"), file.attrs.get("format_version", 0)
         if kind != FORMAT:
@@ -64,6 +54,41 @@ def _open(path: Path) -> Iterator[h5py.File]:
 
 def _specs(group: h5py.Group) -> dict[str, tuple[str, str]]:
     return {name: (str(d.attrs["units"]), str(d.attrs["long_name"])) for name, d in group.items()}
+
+
+@dataclass(frozen=True)
+class ParticleHistories:
+    """Particles of a run: facts (p,) and histories (n, p) at the times of the saved fields. SI."""
+
+    label: np.ndarray
+    """(p,) number of the particle in the electrode's labels."""
+    volume: np.ndarray
+    """(p,) [m3]."""
+    centroid: np.ndarray
+    """(p, 3) z, y, x [m]."""
+    diameter: np.ndarray
+    """(p,) of the sphere of the same volume [m]."""
+    surface_area: np.ndarray
+    """(p,) free surface, necks between particles excluded [m2]."""
+    coverage: np.ndarray
+    """(p,) share of the free surface that touches an ionic phase."""
+    boundary: np.ndarray
+    """(p,) bool, cut by a side of the image."""
+    sto: np.ndarray
+    """(n, p) mean stoichiometry."""
+    current: np.ndarray
+    """(n, p) current that leaves the particle [A]."""
+    active_coverage: np.ndarray
+    """(n, p) true contact area of live faces / free surface."""
+
+
+def _particles(file: h5py.File, steps: int) -> ParticleHistories | None:
+    group = file.get("particles")
+    if group is None:
+        return None
+    values = {name: d[:steps] if d.maxshape[0] is None else d[:] for name, d in group.items()}
+    values["boundary"] = values["boundary"].astype(bool)
+    return ParticleHistories(**{name: _frozen(array) for name, array in values.items()})
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
@@ -99,12 +124,19 @@ class RunResult:
     """Profile -> (steps, layers); empty without separator profiles."""
     separator_specs: dict[str, tuple[str, str]]
     """Profile -> (unit, long name)."""
+    particles: ParticleHistories | None
+    """Histories of every particle, or None if the electrode had no particle labels."""
     config: dict[str, Any]
     parameters: dict[str, Any]
     provenance: dict[str, Any]
     solver: dict[str, Any]
     ledger: dict[str, Any]
     summary: dict[str, Any]
+
+    @property
+    def area(self) -> float:
+        """Cross-section [m2]."""
+        return float(np.prod(np.multiply(self.phase.shape, self.voxel_size)[1:]))
 
     @property
     def capacity(self) -> np.ndarray:
@@ -178,6 +210,7 @@ def read_result(path: str | os.PathLike[str]) -> RunResult:
             separator_z=_frozen(separator["z"][:]) if separator else None,
             separator_profiles={name: _frozen(dataset[:steps]) for name, dataset in profiles.items()},
             separator_specs=_specs(profiles),
+            particles=_particles(file, steps),
             **{name: json.loads(file[name]["json"].asstr()[()]) for name in MAPPINGS},
         )
 

@@ -9,6 +9,7 @@ Layout of `run.vtkhdf` (n = saved field steps, r = time-series rows; arrays are 
       /FieldData/voltage_volt  (n,) cell voltage at each saved step, shown by ParaView
       /Steps                attr NSteps; Values (n,) [s]; offsets of every array
     /timeseries/<column>    (r,) f8
+    /particles              <fact> (p, ...), <history> (n, p) f8; only if the electrode has particle labels
     /separator_profiles     z (l,) [m]; <name> (n, l) f8; only if `separator_z` was given
     /config, /parameters, /provenance, /solver, /ledger, /summary
                             json: the whole mapping as text; attrs: its scalars, nested keys joined by dots
@@ -17,12 +18,10 @@ VTK reads what lies in /VTKHDF and ignores the rest. Only gzip and shuffle filte
 arrays stored with others. Format: https://docs.vtk.org/en/latest/vtk_file_formats/vtkhdf_file_format/
 """
 
-import json
 import math
 import os
-import time as clock
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,17 @@ import numpy as np
 
 from simulator.errors import ConfigError, did_you_mean
 from simulator.geometry.phases import PHASES
+from simulator.io.appending import (
+    cut_back,
+    describe,
+    plain,
+    put_end,
+    put_rows,
+    put_step,
+    refresh_voltage,
+    write_mapping,
+)
+from simulator.io.atomic import as_os_error, new_file, replaced, reserve
 
 FORMAT = "voxelyte-result"
 FORMAT_VERSION = 1
@@ -54,8 +64,6 @@ MAPPINGS = ("config", "parameters", "provenance", "solver", "ledger", "summary")
 
 _CHUNK = 64
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-_ATTR_TEXT_LIMIT = 4096  # HDF5 keeps an attribute below 64 kB; longer text is found in the JSON
-_LOCK_WAIT = 2.0  # [s]
 
 Specs = Mapping[str, tuple[str, str]]
 
@@ -71,56 +79,6 @@ def check_extension(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def plain(value: Any, name: str) -> Any:
-    """`value` as plain JSON types (arrays, their scalars and tuples included); `name` is its dotted key.
-
-    NaN and infinity are kept, as Python's json writes and reads them. **Errors:** ConfigError naming the key.
-    """
-    if hasattr(value, "__array__"):
-        return plain(np.asarray(value).tolist(), name)
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(k): plain(v, f"{name}.{k}") for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v, f"{name}[{i}]") for i, v in enumerate(value)]
-    raise ConfigError(
-        f"'{name}' is a {type(value).__name__}, but the result file stores plain values only (numbers, text, "
-        "true/false, lists, mappings). Convert it, or leave it out."
-    )
-
-
-def _fits_attribute(value: Any) -> bool:
-    if isinstance(value, str):
-        # an attribute cannot hold a null character
-        return len(value.encode()) <= _ATTR_TEXT_LIMIT and "\0" not in value
-    return isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63)
-
-
-def _flat_scalars(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            yield from _flat_scalars(value, f"{prefix}{key}.")
-        elif _fits_attribute(value):
-            yield prefix + key, value
-
-
-def _write_mapping(file: h5py.File, name: str, mapping: Mapping[str, Any]) -> None:
-    """Replace group `name` by `mapping`: JSON text plus one attribute per scalar."""
-    values = plain(mapping, name)
-    if name in file:
-        del file[name]
-    group = file.create_group(name)
-    dataset = group.create_dataset("json", data=json.dumps(values), dtype=h5py.string_dtype("utf-8"))
-    _describe(dataset, ("1", f"{name} as JSON text"))
-    for key, value in _flat_scalars(values):
-        group.attrs[key] = value
-
-
-def _describe(dataset: h5py.Dataset, spec: tuple[str, str]) -> None:
-    dataset.attrs["units"], dataset.attrs["long_name"] = spec
-
-
 def _growing(
     group: h5py.Group, name: str, spec: tuple[str, str], dtype: str, fill: float, tail: tuple[int, ...] = ()
 ) -> None:
@@ -128,17 +86,10 @@ def _growing(
     dataset = group.create_dataset(
         name, (0, *tail), dtype=dtype, maxshape=(None, *tail), chunks=(256, *tail), fillvalue=fill
     )
-    _describe(dataset, spec)
+    describe(dataset, spec)
 
 
-def _put(dataset: h5py.Dataset, row: int, values: Any) -> None:
-    """Set rows from `row` on, cutting off what an append that failed half-way may have left behind."""
-    values = np.asarray(values)
-    dataset.resize(row + values.shape[0], axis=0)
-    dataset[row:] = values
-
-
-def _check_names(kind: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _check_names(kind: str, given: Mapping[str, Any], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
             raise ConfigError(f"Unknown {kind} '{name}'.{did_you_mean(name, known)}")
@@ -157,11 +108,10 @@ def _check_specs(kind: str, specs: Specs, reserved: Sequence[str]) -> dict[str, 
 
 
 class ResultWriter:
-    """Result file of one run, opened and closed at every append.
+    """Result file of one run. Appends are collected and written by `flush`, by default after each of them.
 
-    A run that dies between two appends leaves a readable file whose `status` is "running". The header is
-    written under a temporary name and moved into place, so an older result of the same name is replaced
-    at once or not at all.
+    A flush appends to a copy that then takes the place of the file: whenever a run is killed, the file is complete up
+    to the last flush, with the `status` "running". Readers never see a half-written step.
 
     **Arguments:**
 
@@ -174,8 +124,14 @@ class ResultWriter:
     - `separator_z`: (nlayers,) positions of the separator layers [m] on the electrode's thickness axis
       (negative: before the first voxel), or None without separator profiles.
     - `profile_specs`: separator profile name -> (unit, long name); phi_e [V] and c_e [mol m^-3] by default.
+    - `particles`: fact -> (p, ...) array; `particle_specs`: fact or history -> (unit, long name). Histories are the
+      names in `particle_specs` that are no facts.
+    - `continue_at`: (rows, saved steps): go on with the existing file, cut back to those; None: a new file, which
+      replaces an older one of the same name at once or not at all.
+    - `autoflush`: write after each append.
 
-    **Errors:** ConfigError for a wrong name, shape, unit or extension, before anything is written.
+    **Errors:** ConfigError for a wrong name, shape, unit or extension, before anything is written; OSError if the
+    disk is full or fails.
     """
 
     def __init__(
@@ -191,9 +147,15 @@ class ResultWriter:
         timeseries_specs: Specs | None = None,
         separator_z: np.ndarray | None = None,
         profile_specs: Specs | None = None,
+        particles: Mapping[str, np.ndarray] | None = None,
+        particle_specs: Specs | None = None,
+        continue_at: tuple[int, int] | None = None,
+        autoflush: bool = True,
     ) -> None:
         self.path = check_extension(path)
-        self._lock_wait = _LOCK_WAIT
+        self._autoflush = autoflush
+        self._pending: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._pending_bytes = 0
         if not self.path.parent.is_dir():
             raise ConfigError(f"The folder of the result file does not exist: '{self.path.parent}'. Create it first.")
         phase = np.asarray(phase)
@@ -208,6 +170,7 @@ class ResultWriter:
             raise ConfigError(
                 f"voxel_size must be three numbers (dz, dy, dx) in (0, 1e-3] m, got {size}. Was it in micrometres?"
             )
+        self.phase = phase
         self.shape: tuple[int, int, int] = phase.shape
         self.voxel_size = (size[0], size[1], size[2])
         self.field_specs = _check_specs("Field", field_specs, ["phase"])
@@ -218,21 +181,44 @@ class ResultWriter:
         if self.separator_z is not None and (self.separator_z.ndim != 1 or self.separator_z.size == 0):
             raise ConfigError(f"separator_z must be 1D with at least one layer, got shape {self.separator_z.shape}.")
 
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            with h5py.File(temporary, "w") as file:
-                self._write_header(file, phase)
+        self.particles = {name: np.asarray(values) for name, values in (particles or {}).items()}
+        self.particle_specs = _check_specs("Particle value", particle_specs or {}, [])
+        self._rows = self._steps = 0
+        self._last_time = self._last_step = -math.inf
+        self._mappings: dict[str, Mapping[str, Any]] = {
+            "config": config,
+            "parameters": parameters,
+            "provenance": provenance,
+        }
+        if continue_at is None:
+            self._create()
+        else:
+            self._reopen(*continue_at)
+
+    def _create(self) -> None:
+        with as_os_error(self.path), replaced(self.path) as temporary:
+            new_file(temporary, self.phase.nbytes)
+            with h5py.File(temporary, "r+") as file:
+                self._write_header(file, self.phase)
                 for name in MAPPINGS:
-                    _write_mapping(file, name, {})
-                for name, mapping in (
-                    ("config", config),
-                    ("parameters", parameters),
-                    ("provenance", provenance),
-                ):
-                    _write_mapping(file, name, mapping)
-            os.replace(temporary, self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+                    write_mapping(file, name, self._mappings.get(name, {}))
+
+    def _reopen(self, rows: int, steps: int) -> None:
+        with h5py.File(self.path, "r") as file:
+            have = file["timeseries/test_time_second"].shape[0], int(file["VTKHDF/Steps"].attrs["NSteps"])
+            same = set(file["timeseries"]) == set(self.timeseries_specs)
+            same &= set(file["VTKHDF/CellData"]) == {"phase", *self.field_specs}
+            times = file["timeseries/test_time_second"][:rows]
+            saved = file["VTKHDF/Steps/Values"][:steps]
+        if have[0] < rows or have[1] < steps or not same:
+            raise ConfigError(
+                f"'{self.path.name}' does not belong to the checkpoint beside it ({have[0]} rows and {have[1]} saved "
+                f"steps, {rows} and {steps} expected). Start anew: overwrite it, or choose another folder."
+            )
+        self._rows, self._steps = rows, steps
+        self._last_time = float(times[-1]) if rows else -math.inf
+        self._last_step = float(saved[-1]) if steps else -math.inf
+        self._add(cut_back, (rows, steps), 0)
 
     def _write_header(self, file: h5py.File, phase: np.ndarray) -> None:
         nz, ny, nx = self.shape
@@ -267,9 +253,9 @@ class ResultWriter:
                 fillvalue=np.nan,
                 **_FILTERS,
             )
-            _describe(dataset, spec)
+            describe(dataset, spec)
         static = cells.create_dataset("phase", data=phase[None], chunks=chunk, **_FILTERS)
-        _describe(static, ("1", "Phase code"))
+        describe(static, ("1", "Phase code"))
         static.attrs.update({name: np.uint8(code) for name, code in PHASES.items()})
         for name in [*self.field_specs, "phase"]:
             _growing(offsets, name, offset, "i8", 0)
@@ -284,35 +270,46 @@ class ResultWriter:
         for name, spec in self.timeseries_specs.items():
             _growing(series, name, spec, "f8", math.nan)
 
+        if self.particles:
+            group = file.create_group("particles")
+            count = next(iter(self.particles.values())).shape[0]
+            for name, spec in self.particle_specs.items():
+                if name in self.particles:
+                    describe(group.create_dataset(name, data=self.particles[name]), spec)
+                else:
+                    _growing(group, name, spec, "f8", math.nan, tail=(count,))
+
         if self.separator_z is not None:
             profiles = file.create_group("separator_profiles")
             z = profiles.create_dataset("z", data=self.separator_z)
-            _describe(z, ("m", "Position on the thickness axis, 0 at the first electrode voxel"))
+            describe(z, ("m", "Position on the thickness axis, 0 at the first electrode voxel"))
             for name, spec in self.profile_specs.items():
                 _growing(profiles, name, spec, "f8", math.nan, tail=self.separator_z.shape)
 
-    @contextmanager
-    def _open(self) -> Iterator[h5py.File]:
-        """Open the file to append, and close it again.
+    def _add(self, write: Callable[..., None], arguments: tuple[Any, ...], size: int) -> None:
+        self._pending.append((write, arguments))
+        self._pending_bytes += size
+        if self._autoflush:
+            self.flush()
 
-        A viewer that holds the file open for reading must not end a long run: the lock is tried for a short
-        while, then the file is opened without it, and from then on at once. Only the viewer can be
-        disturbed, by reading a half-written step.
-        """
-        deadline = clock.monotonic() + self._lock_wait
-        while True:
-            try:
-                file = h5py.File(self.path, "r+")
-                break
-            except BlockingIOError:
-                if clock.monotonic() < deadline:
-                    clock.sleep(0.1)
-                    continue
-                self._lock_wait = 0.0
-                file = h5py.File(self.path, "r+", locking=False)
-                break
-        with file:
-            yield file
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of arrays that wait for the next flush."""
+        return self._pending_bytes
+
+    def flush(self) -> None:
+        """Write everything appended so far. **Errors:** OSError; the file then stays as it was, nothing is lost."""
+        if not self._pending:
+            return
+        with as_os_error(self.path), replaced(self.path) as temporary:
+            shutil.copyfile(self.path, temporary)
+            # 1.05: what cannot be compressed grows a little
+            reserve(temporary, self.path.stat().st_size + int(1.05 * self._pending_bytes))
+            with h5py.File(temporary, "r+") as file:
+                for write, arguments in self._pending:
+                    write(file, *arguments)
+                refresh_voltage(file)
+        self._pending, self._pending_bytes = [], 0
 
     def append_timeseries(self, rows: Mapping[str, float] | Sequence[Mapping[str, float]]) -> None:
         """Append one row or a list of rows: column -> value (SI; current positive when it charges).
@@ -330,36 +327,34 @@ class ResultWriter:
                     raise ConfigError(f"Each time-series row needs a finite '{name}', got {dict(row)}.")
         columns = {name: np.array([float(row.get(name, math.nan)) for row in rows]) for name in self.timeseries_specs}
         times = columns.pop("test_time_second")
-        with self._open() as file:
-            series = file["timeseries"]
-            done = series["test_time_second"]
-            n = done.shape[0]
-            previous = np.concatenate([done[n - 1 :], times]) if n else times
-            if (np.diff(previous) < 0.0).any():
-                raise ConfigError(f"Time-series rows must not go back in time, got {previous.tolist()} s.")
-            for name, values in columns.items():
-                _put(series[name], n, values)
-            # last: its length is the number of valid rows
-            _put(done, n, times)
+        previous = np.concatenate([[self._last_time], times])
+        if (np.diff(previous) < 0.0).any():
+            raise ConfigError(f"Time-series rows must not go back in time, got {previous.tolist()} s.")
+        start, self._rows, self._last_time = self._rows, self._rows + len(rows), float(times[-1])
+        self._add(put_rows, (start, times, columns), 0)
 
     def append_fields(
         self,
         time: float,
         fields: Mapping[str, np.ndarray],
         profiles: Mapping[str, np.ndarray] | None = None,
+        particles: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Append one saved step.
 
         **Arguments:** `time` [s], later than the step before; `fields`: name -> (nz, ny, nx), NaN where the
         field does not exist (a field of `field_specs` left out is NaN everywhere); `profiles`: name ->
-        (nlayers,) in the separator, only if `separator_z` was given. **Errors:** ConfigError.
+        (nlayers,) in the separator, only if `separator_z` was given; `particles`: history -> (p,).
+        **Errors:** ConfigError.
         """
         _check_names("field", fields, self.field_specs)
+        stored = {}
         for name, values in fields.items():
             if np.shape(values) != self.shape:
                 raise ConfigError(
                     f"Field '{name}' must have the electrode's shape {self.shape}, got {np.shape(values)}."
                 )
+            stored[name] = np.array(values, dtype=np.float32)
         profiles = dict(profiles or {})
         if profiles and self.separator_z is None:
             raise ConfigError("Separator profiles need `separator_z` when the result file is created.")
@@ -368,31 +363,15 @@ class ResultWriter:
         for name, values in profiles.items():
             if np.shape(values) != layers:
                 raise ConfigError(f"Separator profile '{name}' must have shape {layers}, got {np.shape(values)}.")
-        with self._open() as file:
-            vtk = file["VTKHDF"]
-            cells, steps = vtk["CellData"], vtk["Steps"]
-            n = int(steps.attrs["NSteps"])
-            last = float(steps["Values"][n - 1]) if n else -math.inf
-            if not (math.isfinite(time) and time > last):
-                raise ConfigError(f"Saved steps need finite, increasing times: got {time} s after {last} s.")
-            for name in self.field_specs:
-                dataset = cells[name]
-                dataset.resize(n, axis=0)  # drops what a failed append may have left
-                dataset.resize(n + 1, axis=0)
-                if name in fields:
-                    dataset[n] = np.asarray(fields[name], dtype=np.float32)
-                _put(steps["CellDataOffsets"][name], n, [n])
-            _put(steps["CellDataOffsets"]["phase"], n, [0])
-            if self.separator_z is not None:
-                blank = np.full(layers, math.nan)
-                for name in self.profile_specs:
-                    _put(file["separator_profiles"][name], n, np.asarray(profiles.get(name, blank))[None])
-            _put(steps["FieldDataOffsets"]["voltage_volt"], n, [n])
-            _put(steps["FieldDataSizes"]["voltage_volt"], n, [[1, 1]])
-            _put(steps["Values"], n, [float(time)])
-            _refresh_voltage(file)
-            # last: the number of valid steps, for VTK and for us
-            steps.attrs["NSteps"] = np.int64(n + 1)
+        histories = {name for name in self.particle_specs if name not in self.particles}
+        _check_names("particle history", particles or {}, histories)
+        if not (math.isfinite(time) and time > self._last_step):
+            raise ConfigError(f"Saved steps need finite, increasing times: got {time} s after {self._last_step} s.")
+        blank = np.full(layers, math.nan)
+        along = {} if self.separator_z is None else {name: profiles.get(name, blank) for name in self.profile_specs}
+        size = sum(a.nbytes for a in stored.values())
+        n, self._steps, self._last_step = self._steps, self._steps + 1, float(time)
+        self._add(put_step, (n, float(time), stored, list(self.field_specs), along, particles or {}), size)
 
     def finish(
         self, status: str, ledger: Mapping[str, Any], solver: Mapping[str, Any], summary: Mapping[str, Any]
@@ -401,21 +380,5 @@ class ResultWriter:
         groups = {"ledger": ledger, "solver": solver, "summary": summary}
         for name, mapping in groups.items():
             plain(mapping, name)
-        with self._open() as file:
-            for name, mapping in groups.items():
-                _write_mapping(file, name, mapping)
-            _refresh_voltage(file)
-            file.attrs["status"] = status
-
-
-def _refresh_voltage(file: h5py.File) -> None:
-    """Cell voltage at every saved step, from the time series; NaN where that does not reach yet."""
-    series, vtk = file["timeseries"], file["VTKHDF"]
-    times = series["test_time_second"][:]
-    saved = vtk["Steps"]["Values"][:]
-    if times.size:
-        voltage = series["voltage_volt"][: times.size]
-        values = np.interp(saved, times, voltage, left=math.nan, right=math.nan)
-    else:
-        values = np.full(saved.shape, math.nan)
-    _put(vtk["FieldData"]["voltage_volt"], 0, values)
+        self._pending.append((put_end, (status, groups)))
+        self.flush()

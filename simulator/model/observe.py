@@ -7,6 +7,7 @@ import numpy as np
 
 from simulator.constants import F
 from simulator.errors import ConfigError, did_you_mean
+from simulator.geometry import Electrode, ParticleFacts, particle_facts
 from simulator.model.build import Cell
 from simulator.model.cell import C_E, PHI_E, PHI_S, STO
 from simulator.model.grid import AM, SEPARATOR
@@ -25,12 +26,47 @@ FIELDS: dict[str, tuple[str, str]] = {
     ),
 }
 
+#: The fields saved unless others are asked for.
+DEFAULT_FIELDS = tuple(FIELDS)
+
+#: name -> (unit, long name) of what is known of every particle from the image.
+PARTICLE_FACTS: dict[str, tuple[str, str]] = {
+    "label": ("1", "Number of the particle in the electrode's labels"),
+    "volume": ("m^3", "Volume of the particle"),
+    "centroid": ("m", "Centre of the particle (z, y, x)"),
+    "diameter": ("m", "Diameter of the sphere of the same volume"),
+    "surface_area": ("m^2", "Free surface, necks between particles excluded"),
+    "coverage": ("1", "Share of the free surface that touches an ionic phase"),
+    "boundary": ("1", "Whether a side of the image cuts the particle"),
+}
+
+#: name -> (unit, long name) of what is kept for every particle, at the times of the saved fields.
+PARTICLE_HISTORIES: dict[str, tuple[str, str]] = {
+    "sto": ("1", "Mean lithium stoichiometry of the particle"),
+    "current": ("A", "Current that leaves the particle into the electrolyte"),
+    "active_coverage": ("1", "True contact area of the live faces / free surface of the particle"),
+}
+
 
 def check_fields(names: tuple[str, ...]) -> None:
     """ConfigError for a field name that does not exist."""
+    if isinstance(names, str):
+        raise ConfigError(f"fields must be a tuple of names, got the text {names!r}. Write ({names!r},).")
     for name in names:
         if name not in FIELDS:
             raise ConfigError(f"Unknown field {name!r}." + did_you_mean(name, FIELDS))
+
+
+def particle_columns(electrode: Electrode) -> dict[str, np.ndarray] | None:
+    """`PARTICLE_FACTS` of every particle (p, ...), or None if the electrode has no particle labels."""
+    if electrode.particle is None:
+        return None
+    facts = particle_facts(electrode)
+    columns = (
+        *(facts.label, facts.volume, facts.centroid, facts.equivalent_diameter),
+        *(facts.free_area, facts.coverage, facts.touches_boundary),
+    )
+    return {name: np.asarray(column) for name, column in zip(PARTICLE_FACTS, columns, strict=True)}
 
 
 class Inventory(NamedTuple):
@@ -54,6 +90,36 @@ class Extremes(NamedTuple):
     c_e_max: float
 
 
+class _ParticleIndex:
+    """Sums over the voxels and the reacting faces of each particle of a labelled electrode."""
+
+    def __init__(self, cell: Cell, facts: ParticleFacts) -> None:
+        electrode, model = cell.electrode, cell.model
+        assert electrode.particle is not None
+        # number 1, 2, ... in the order of the facts; 0: none
+        label = np.where(electrode.phase == AM, electrode.particle, 0).ravel()
+        number = np.zeros(int(label.max()) + 1, np.int64)
+        number[facts.label] = 1 + np.arange(len(facts))
+        label = number[label]
+        self.count = len(facts)
+        self._voxels = np.flatnonzero(label)
+        self._voxel_label = label[self._voxels] - 1
+        offset = model.grid.separator_layers * electrode.shape[1] * electrode.shape[2]
+        valid = np.asarray(model.faces.valid)
+        am, ionic = (np.asarray(a) - offset for a in (model.faces.am, model.faces.ionic))
+        self._face_label = np.where(valid, label[np.where(valid, am, 0)], 0)  # 0: padding
+        self.inner = valid & (ionic >= 0)  # coverage does not count the separator plane
+        self.surface = facts.free_area
+
+    def of_voxels(self, values: np.ndarray) -> np.ndarray:
+        """Sum of `values` (flat, electrode voxels) per particle."""
+        return np.bincount(self._voxel_label, weights=values[self._voxels], minlength=self.count)
+
+    def of_faces(self, values: np.ndarray) -> np.ndarray:
+        """Sum of `values` (one per face) per particle."""
+        return np.bincount(self._face_label, weights=values, minlength=self.count + 1)[1:]
+
+
 class Observer:
     """Reads states of one cell; keeps the masks and volumes on the host."""
 
@@ -67,6 +133,9 @@ class Observer:
         self.layers = model.grid.separator_layers
         self.phase = np.asarray(model.phase)
         self.contact = np.asarray(true_contact(model))
+        self._particles: _ParticleIndex | None = None
+        if cell.electrode.particle is not None:
+            self._particles = _ParticleIndex(cell, particle_facts(cell.electrode))
 
     def inventory(self, state: State) -> Inventory:
         """Lithium and salt, summed from the concentrations."""
@@ -119,6 +188,21 @@ class Observer:
             else:
                 out[name] = np.where(where[name], u[rows[name]], np.nan)[n:].astype(np.float32)
         return out
+
+    def particles(self, state: State) -> dict[str, np.ndarray]:
+        """`PARTICLE_HISTORIES` of every particle (p,); empty if the electrode has no particle labels."""
+        index = self._particles
+        if index is None:
+            return {}
+        sto = np.asarray(state.u)[STO, self.layers :].ravel()
+        current = np.asarray(state.j) * self.contact
+        inner = np.where(index.inner, self.contact, 0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {
+                "sto": index.of_voxels(sto) / index.of_voxels(np.ones_like(sto)),
+                "current": index.of_faces(current),
+                "active_coverage": index.of_faces(inner) / index.surface,
+            }
 
     def separator_profiles(self, state: State) -> dict[str, np.ndarray]:
         """Lateral means of phi_e [V] and c_e [mol/m3] in each separator layer."""

@@ -1,5 +1,6 @@
 """Numerical settings of a run, and what a run tells while it goes on."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from simulator.errors import ConfigError
@@ -31,6 +32,10 @@ class SolverOptions:
                 raise ConfigError(f"solver.{name} must be > 0, got {value}.")
         if self.precision not in ("mixed", "double"):
             raise ConfigError(f"solver.precision must be 'mixed' or 'double', got {self.precision!r}.")
+
+    def numerical(self) -> "SolverOptions":
+        """The settings that change numbers: all but `max_steps`."""
+        return dataclasses.replace(self, max_steps=1)
 
     def newton(self) -> NewtonOptions:
         """The part that the stage solver needs."""

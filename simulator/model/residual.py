@@ -57,17 +57,24 @@ def collector(u: Array, values: CellValues, cell: CellModel, drive: Drive) -> tu
     return g, jnp.where(drive.constant_current > 0, floating, drive.voltage)
 
 
+def wall_transport(values: CellValues, cell: CellModel) -> dict[str, Array]:
+    """What lies between the first layer's centre and the counter electrode: D_e [m2/s], t_plus, half a layer [m]."""
+    return {
+        "diffusivity": jnp.maximum(values.D_e[0], 1e-30),  # a single-ion conductor has none; t_plus = 1 removes it
+        "t_plus": values.t_plus[0],
+        "distance": 0.5 * cell.grid.dz[0],
+    }
+
+
 def anode_current(u: Array, values: CellValues, cell: CellModel) -> Array:
     """Current density (ny, nx) [A/m2] from the counter electrode into the first layer."""
     return cell.anode.current(
         u[PHI_E, 0],
         u[C_E, 0],
         kappa=values.kappa[0],
-        diffusivity=jnp.maximum(values.D_e[0], 1e-30),  # a single-ion conductor has none, and t_plus = 1 removes it
-        t_plus=values.t_plus[0],
         coupling=values.coupling[0],
-        distance=0.5 * cell.grid.dz[0],
         temperature=cell.parameters.temperature,
+        **wall_transport(values, cell),
     )
 
 

@@ -1,12 +1,14 @@
 """The result of a simulation, on the host."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from simulator.errors import ConfigError, did_you_mean
+from simulator.model.checkpoint import Checkpoint
+from simulator.model.losses import LOSSES
 
 #: Columns of the time series: name -> (unit, long name). The first four follow the Battery Data Format.
 COLUMNS: dict[str, tuple[str, str]] = {
@@ -23,6 +25,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "sto_p90": ("1", "90 % quantile of the stoichiometry"),
     "c_e_min": ("mol m^-3", "Lowest salt concentration"),
     "c_e_max": ("mol m^-3", "Highest salt concentration"),
+    "ocv_volt": ("V", "Open-circuit voltage at the mean stoichiometry"),
+    **{f"loss_{name}_volt": ("V", text) for name, text in LOSSES.items()},
     "time_step_second": ("s", "Time step that ended here"),
     "step_error": ("1", "Error estimate of the step in units of the tolerance"),
     "newton_iterations": ("1", "Newton iterations of the step"),
@@ -39,8 +43,23 @@ class Recorder(Protocol):
     def row(self, row: Mapping[str, float]) -> None:
         """One line of the time series (`COLUMNS`)."""
 
-    def fields(self, time: float, fields: Mapping[str, np.ndarray], profiles: Mapping[str, np.ndarray]) -> None:
-        """Fields on the electrode's voxels and separator profiles at `time` [s]."""
+    def fields(
+        self,
+        time: float,
+        fields: Mapping[str, np.ndarray],
+        profiles: Mapping[str, np.ndarray],
+        particles: Mapping[str, np.ndarray],
+    ) -> None:
+        """Fields on the electrode's voxels, separator profiles and values per particle at `time` [s]."""
+
+    def read(self, name: str, index: int) -> np.ndarray:
+        """Field `name` (nz, ny, nx) of the saved step `index`."""
+
+    def step_done(self, checkpoint: Callable[[], Checkpoint]) -> None:
+        """A time step is complete; `checkpoint()` is what would be needed to go on from here."""
+
+    def stopped(self, checkpoint: Checkpoint) -> None:
+        """The run ends before its protocol does and may be resumed from `checkpoint`."""
 
     def finish(self, solution: "Solution") -> None:
         """The run has ended with `solution.status`."""
@@ -63,7 +82,8 @@ class Solution:
     area: float
     am_mass: float
     field_times: np.ndarray
-    _fields: dict[str, list[np.ndarray]] = field(default_factory=dict, repr=False)
+    field_names: tuple[str, ...]
+    _read: Callable[[str, int], np.ndarray] = field(repr=False)
 
     @property
     def time(self) -> np.ndarray:
@@ -100,13 +120,13 @@ class Solution:
 
         **Errors:** `ConfigError` for a field that was not saved, or `t` outside the saved times.
         """
-        if name not in self._fields:
-            raise ConfigError(f"Field {name!r} was not saved." + did_you_mean(name, self._fields))
+        if name not in self.field_names:
+            raise ConfigError(f"Field {name!r} was not saved." + did_you_mean(name, self.field_names))
         times = self.field_times
         if not times.size:
             raise ConfigError("No fields were saved: the run ended before its first state.")
         if t is None:
-            return self._fields[name][-1]
+            return self._read(name, times.size - 1)
         if not times[0] <= t <= times[-1]:
             raise ConfigError(f"t = {t} s lies outside the saved times, {times[0]:g} to {times[-1]:g} s.")
-        return self._fields[name][int(np.argmin(np.abs(times - t)))]
+        return self._read(name, int(np.argmin(np.abs(times - t))))

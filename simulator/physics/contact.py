@@ -76,6 +76,12 @@ class FaceSides(eqx.Module):
         return jnp.where(g_cbd > 0, 1.0 / jnp.where(g_cbd > 0, g_cbd, 1.0) - half, 0.0)
 
 
+def surface_stoichiometry(sto: Array, j: Array, sides: FaceSides, c_s_max: Array) -> Array:
+    """Stoichiometry (n,) at the face, half a voxel from the cell value `sto`, at `j` [A m^-2 of contact]."""
+    depletion = sides.weight * sides.contact * sides.h_am / (2.0 * sides.diffusivity * F * c_s_max)
+    return jnp.clip(sto - depletion * j, 0.0, 1.0)
+
+
 def contact_current(
     phi_am: Float[Array, " n"],
     phi_cbd: Float[Array, " n"],
@@ -102,10 +108,9 @@ def contact_current(
     per_true_area = sides.weight * sides.contact
     half_cells = 1.0 / (g_am + g_cbd) + sides.h_ion / (2.0 * sides.kappa)
     resistance = per_true_area * half_cells + sides.film_resistance
-    depletion = per_true_area * sides.h_am / (2.0 * sides.diffusivity * F * c_s_max)
 
     def mismatch(j: Array) -> Array:
-        surface = jnp.clip(sto - depletion * j, 0.0, 1.0)
+        surface = surface_stoichiometry(sto, j, sides, c_s_max)
         j0 = kinetics.exchange_current(surface, c_e)
         eta = kinetics.overpotential(j / j0, temperature)
         return open_circuit - resistance * j - ocp(surface, temperature) - eta

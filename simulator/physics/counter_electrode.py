@@ -18,12 +18,23 @@ from simulator.physics.kinetics import solve_monotone
 LOG_FLOOR = 0.02
 
 
+def log_wall_ratio(i: Array, c_e: Array, *, diffusivity: Array, t_plus: Array, distance: Array) -> Array:
+    """ln(c_w/c_1) at `i` [A m^-2], continued linearly below `LOG_FLOOR`; c_1 = `c_e` [mol m^-3] of the first layer."""
+    ratio = 1.0 + (1.0 - t_plus) * distance / (F * diffusivity * c_e) * i
+    safe = jnp.maximum(ratio, LOG_FLOOR)
+    return jnp.log(safe) + (ratio - safe) / LOG_FLOOR
+
+
 class CounterElectrode(eqx.Module):
     """Plating/stripping electrode, all fields traced: `j0` [A/m2], `resistance` [ohm m2], `potential` [V vs Li]."""
 
     j0: Float[Array, ""]
     resistance: Float[Array, ""]
     potential: Float[Array, ""]
+
+    def overpotential(self, i: Array, temperature: Array) -> Array:
+        """Kinetic and ohmic loss [V] of the electrode itself at `i` [A m^-2] into the electrolyte."""
+        return i * self.resistance + 2.0 * R * temperature / F * jnp.arcsinh(i / (2.0 * self.j0))
 
     def current(
         self,
@@ -42,15 +53,11 @@ class CounterElectrode(eqx.Module):
         `coupling` K [V], `distance` d [m] from the layer centre to the wall. For a single-ion conductor pass
         `t_plus` = 1: no concentration difference arises.
         """
-        thermal = 2.0 * R * temperature / F
-        per_current = (1.0 - t_plus) * distance / (F * diffusivity * c_e)
 
         def mismatch(i: Array) -> Array:
-            ratio = 1.0 + per_current * i
-            safe = jnp.maximum(ratio, LOG_FLOOR)
-            log_ratio = jnp.log(safe) + (ratio - safe) / LOG_FLOOR
+            log_ratio = log_wall_ratio(i, c_e, diffusivity=diffusivity, t_plus=t_plus, distance=distance)
             wall = phi_e + i * distance / kappa + coupling * log_ratio
-            return -self.potential - wall - i * self.resistance - thermal * jnp.arcsinh(i / (2.0 * self.j0))
+            return -self.potential - wall - self.overpotential(i, temperature)
 
         scale = jnp.broadcast_to(self.j0, phi_e.shape)
         return solve_monotone(mismatch, jnp.zeros_like(phi_e), scale)

@@ -1,7 +1,30 @@
-"""Pictures of a run: curves, slices and a 3D view. PyVista is imported only when a 3D view is drawn."""
+"""Pictures of a run: curves, slices, 3D views, movies. PyVista is imported only when a 3D view is drawn."""
 
-from simulator.viz.figures import plot_slices, plot_voltage
+from simulator.viz.comparison import plot_comparison
+from simulator.viz.curves import plot_voltage
+from simulator.viz.figures import plot_slices
+from simulator.viz.inspection import plot_electrode, plot_values
+from simulator.viz.losses import mean_losses, plot_losses
+from simulator.viz.movie import write_movie
 from simulator.viz.offscreen import can_render
-from simulator.viz.scene import render_soc
+from simulator.viz.particles import plot_particles
+from simulator.viz.scene import render_field, render_soc
+from simulator.viz.trust import plot_trust
+from simulator.viz.web import write_page
 
-__all__ = ["can_render", "plot_slices", "plot_voltage", "render_soc"]
+__all__ = [
+    "can_render",
+    "mean_losses",
+    "plot_comparison",
+    "plot_electrode",
+    "plot_losses",
+    "plot_particles",
+    "plot_slices",
+    "plot_trust",
+    "plot_values",
+    "plot_voltage",
+    "render_field",
+    "render_soc",
+    "write_movie",
+    "write_page",
+]

@@ -1,4 +1,4 @@
-"""Three-dimensional picture of the state of charge in the particles.
+"""Three-dimensional pictures of a field, such as the state of charge in the particles.
 
 PyVista draws the voxel faces; matplotlib puts axes, labels and the colour bar around that picture, with the
 fonts and the colour range of the slices. The projection is parallel, so lengths along an axis are to scale.
@@ -6,8 +6,10 @@ fonts and the colour range of the slices. The projection is parallel, so lengths
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import matplotlib as mpl
 import numpy as np
@@ -18,24 +20,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from simulator.errors import ConfigError
-from simulator.geometry.phases import AM, IONIC
+from simulator.geometry.phases import IONIC
+from simulator.viz.fields import Limits, Run, Shown, check_step, show_field
 from simulator.viz.figures import (
     COLLECTOR_COLOUR,
-    EXCLUDED_GREY,
     SEPARATOR_COLOUR,
-    SOC_MAP,
     STYLE,
-    Run,
     Sheet,
-    check_fields,
-    colour_range,
     draw_pair,
-    draw_slice,
+    draw_plane,
     grey_legend,
     lengths_um,
     mark_sides,
     save,
-    soc_field,
     step_title,
     ticks,
 )
@@ -91,34 +88,61 @@ def voxel_faces(shown: np.ndarray, spacing: tuple[float, float, float]) -> tuple
 
 
 def render_soc(run: Run, path: str | os.PathLike[str], index: int = -1, *, ionic_opacity: float = 0.0) -> Path:
-    """3D picture of the SOC in the particles at saved step `index`, a quarter cut away to look inside.
+    """`render_field` of the SOC in the particles. The colour range is that of `plot_slices` for the same step."""
+    return _draw(run, path, "sto", index, None, ionic_opacity)
 
-    Thickness runs to the right, separator on the left, collector on the right; micrometres. The colour
-    range is that of `plot_slices` for the same step. Particles left out of the calculation are grey. The
-    ionic phase is invisible, or translucent with `ionic_opacity` in (0, 1]. Images above 320 voxels along an
-    axis are drawn with every second (third, ...) voxel.
+
+def render_field(
+    run: Run,
+    path: str | os.PathLike[str],
+    field: str = "sto",
+    index: int = -1,
+    *,
+    colours: tuple[Limits, str] | None = None,
+    ionic_opacity: float = 0.0,
+) -> Path:
+    """3D picture of a saved field at saved step `index`, a quarter cut away to look inside.
+
+    Thickness runs to the right, separator on the left, collector on the right; micrometres. Only the phases
+    that carry the field are drawn; voxels of them without a value are grey. `colours`: (range, map) instead
+    of those that suit this step, see `common_range`. Around a field of the particles the ionic phase is
+    invisible, or translucent with `ionic_opacity` in (0, 1]. Images above 320 voxels along an axis are drawn
+    with every second (third, ...) voxel.
 
     Without a usable OpenGL the file holds three orthogonal slices instead, and a warning says how to get it.
 
-    **Errors:** ConfigError without a saved `sto`, for an unknown step or extension.
+    **Errors:** ConfigError without the saved field, for an unknown step or extension.
     """
-    check_fields(run, "sto")
-    n = run.field_times.size
-    if not -n <= index < n:
-        raise ConfigError(f"Step {index} is not in the run: it holds {n} saved steps, 0 to {n - 1}.")
+    return _draw(run, path, field, index, colours, ionic_opacity)
+
+
+def _draw(
+    run: Run,
+    path: str | os.PathLike[str],
+    field: str,
+    index: int,
+    colours: tuple[Limits, str] | None,
+    ionic_opacity: float,
+) -> Path:
     if not 0.0 <= ionic_opacity <= 1.0:
         raise ConfigError(f"ionic_opacity must lie in [0, 1], got {ionic_opacity}.")
-    soc = soc_field(run, index)
-    limits = colour_range(soc, digits=2, span=0.02)
+    shown = show_field(run, field, index, colours)
+    index = check_step(run, index)
     able, reason = can_render()
     with mpl.rc_context(STYLE):
         if able:
-            figure = _scene_figure(run, soc, limits, ionic_opacity)
+            with Scene(run, shown, ionic_opacity=ionic_opacity) as scene:
+                figure = scene.figure(shown)
         else:
-            warnings.warn(f"Drawing slices instead of the 3D picture. {reason}", stacklevel=2)
-            figure = _slices_figure(run, soc, limits)
-        figure.suptitle(step_title(run, index, soc), fontsize=8.5, fontweight="bold", x=0.02, ha="left")
+            warnings.warn(f"Drawing slices instead of the 3D picture. {reason}", stacklevel=3)
+            figure = planes_figure(run, shown)
+        set_title(figure, step_title(run, index))
         return save(figure, path)
+
+
+def set_title(figure: Figure, text: str) -> None:
+    """The line above a picture of one saved step."""
+    figure.suptitle(text, fontsize=8.5, fontweight="bold", x=0.02, ha="left")
 
 
 def _project(points: np.ndarray) -> np.ndarray:
@@ -126,39 +150,64 @@ def _project(points: np.ndarray) -> np.ndarray:
     return points @ np.stack([_RIGHT, _UP], axis=1)
 
 
-def _scene_figure(run: Run, soc: np.ndarray, limits: tuple[float, float, str], ionic_opacity: float) -> Figure:
-    lz, ly, lx = lengths_um(run)
-    slab = _SLAB * lz
-    # outline of what is drawn: the full cross-section less the quarter that is cut away
-    profile = [(0.0, 0.0), (lx, 0.0), (lx, 0.5 * ly), (0.5 * lx, ly), (0.0, ly)]
-    outline = np.array([(x, y, z) for x, y in profile for z in (-slab, lz + slab)])
-    corner = _project(outline)
-    half = 0.51 * (corner.max(axis=0) - corner.min(axis=0))
-    middle = 0.5 * (corner.max(axis=0) + corner.min(axis=0))
-    picture = _render(run, soc, limits, ionic_opacity, middle, half)
+class Scene:
+    """The cut electrode with one field on it; the geometry is made once, the values may change (movies).
 
-    low, high, extend = limits
-    width, height = 4.6 * half / half.max()
-    left, right, bottom, top = 0.75, 1.1, 0.5, 0.4  # inches for labels and colour bar
-    w, h = width + left + right, height + bottom + top
-    figure = Figure(figsize=(w, h))
-    ax = figure.add_axes((left / w, bottom / h, width / w, height / h))
-    box = (middle[0] - half[0], middle[0] + half[0], middle[1] - half[1], middle[1] + half[1])
-    ax.imshow(picture, extent=box, interpolation="antialiased")
-    ax.set_axis_off()
-    _draw_axes(ax, (lx, ly, lz), slab)
-    tall = min(2.4, 0.7 * height)
-    bar = figure.add_axes(((w - 0.7) / w, (bottom + 0.5 * (height - tall)) / h, 0.12 / w, tall / h))
-    colours = ScalarMappable(Normalize(low, high), SOC_MAP)
-    figure.colorbar(colours, cax=bar, extend=extend).set_label("State of charge")
-    handles = []
-    if np.isnan(soc[run.phase == AM]).any():
-        handles.append(Patch(facecolor=str(EXCLUDED_GREY), label="not connected, left out"))
-    if ionic_opacity > 0.0:
-        handles.append(Patch(facecolor=_IONIC_COLOUR, label="ionic phase"))
-    if handles:
-        figure.legend(handles=handles, loc="lower right", ncols=len(handles), borderaxespad=0.3)
-    return figure
+    `pixels`: of the longer side of the rendering. A context manager, since VTK keeps a window open.
+    """
+
+    def __init__(self, run: Run, shown: Shown, *, ionic_opacity: float = 0.0, pixels: int | None = None) -> None:
+        self._run, self._ionic_opacity = run, ionic_opacity
+        lz, ly, lx = lengths_um(run)
+        self._slab = _SLAB * lz
+        # outline of what is drawn: the full cross-section less the quarter that is cut away
+        profile = [(0.0, 0.0), (lx, 0.0), (lx, 0.5 * ly), (0.5 * lx, ly), (0.0, ly)]
+        outline = np.array([(x, y, z) for x, y in profile for z in (-self._slab, lz + self._slab)])
+        corner = _project(outline)
+        self._half = 0.51 * (corner.max(axis=0) - corner.min(axis=0))
+        self._middle = 0.5 * (corner.max(axis=0) + corner.min(axis=0))
+        size = pixels or _PIXELS
+        self._plotter, self._replace = _build(run, shown, ionic_opacity, self._middle, self._half, size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._plotter.close()
+
+    def picture(self, values: np.ndarray) -> np.ndarray:
+        """(rows, columns, 3) uint8 picture of `values` (nz, ny, nx) on white."""
+        self._replace(values)
+        return np.asarray(self._plotter.screenshot(None, return_img=True))
+
+    def figure(self, shown: Shown) -> Figure:
+        """The picture of a field (the same phases and colours as at the start) with axes and colour bar."""
+        run, half, middle = self._run, self._half, self._middle
+        low, high, extend = shown.limits
+        width, height = 4.6 * half / half.max()
+        left, right, bottom, top = 0.75, 1.1, 0.5, 0.4  # inches for labels and colour bar
+        w, h = width + left + right, height + bottom + top
+        figure = Figure(figsize=(w, h))
+        ax = figure.add_axes((left / w, bottom / h, width / w, height / h))
+        box = (middle[0] - half[0], middle[0] + half[0], middle[1] - half[1], middle[1] + half[1])
+        ax.imshow(self.picture(shown.values), extent=box, interpolation="antialiased")
+        ax.set_axis_off()
+        lz, ly, lx = lengths_um(run)
+        _draw_axes(ax, (lx, ly, lz), self._slab)
+        tall = min(2.4, 0.7 * height)
+        bar = figure.add_axes(((w - 0.7) / w, (bottom + 0.5 * (height - tall)) / h, 0.12 / w, tall / h))
+        mappable = ScalarMappable(Normalize(low, high), shown.cmap)
+        figure.colorbar(mappable, cax=bar, extend=extend).set_label(shown.label)
+        handles = []
+        if shown.has_blank:
+            handles.append(Patch(facecolor=str(shown.blank), label=shown.blank_label))
+        if self._ionic_opacity > 0.0:
+            handles.append(Patch(facecolor=_IONIC_COLOUR, label="ionic phase"))
+        if handles:
+            figure.legend(handles=handles, loc="lower right", ncols=len(handles), borderaxespad=0.3)
+        return figure
 
 
 def _draw_axes(ax: Axes, size: tuple[float, float, float], slab: float) -> None:
@@ -193,7 +242,7 @@ def _write(ax: Axes, at: np.ndarray, text: str, **options: Any) -> None:
     ax.text(float(at[0]), float(at[1]), text, ha="center", va="center", **options)
 
 
-def _slices_figure(run: Run, soc: np.ndarray, limits: tuple[float, float, str]) -> Figure:
+def planes_figure(run: Run, shown: Shown) -> Figure:
     """Three orthogonal mid-plane slices: x-z, x-y and y-z."""
     nx = run.phase.shape[2]
     lz, ly, lx = lengths_um(run)
@@ -201,73 +250,58 @@ def _slices_figure(run: Run, soc: np.ndarray, limits: tuple[float, float, str]) 
     scale = min(7.6 / sum(widths), 3.5 / max(lx, ly))  # inches per um
     figure = Figure(figsize=(scale * sum(widths) + 2.0, scale * max(lx, ly) + 1.1), layout="constrained")
     panels = figure.subplots(1, 3, width_ratios=widths)
-    where = run.phase == AM
-    low, high, extend = limits
-    draw_pair(panels[:2], run, soc, where, SOC_MAP, (low, high))
-    image = draw_slice(
-        panels[2],
-        run.phase[:, :, nx // 2].T,
-        soc[:, :, nx // 2].T,
-        where[:, :, nx // 2].T,
-        (lz, ly),
-        SOC_MAP,
-        (low, high),
-    )
+    draw_pair(panels[:2], run, shown)
+    image = draw_plane(panels[2], run, shown, (slice(None), slice(None), nx // 2), (lz, ly))
     mark_sides(panels[2], lz, ly)
     panels[2].set(xlabel="thickness z [µm]", ylabel="y [µm]", title=f"x = {(nx // 2 + 0.5) * lx / nx:.1f} µm")
     panels[2].set(xticks=ticks(lz), yticks=ticks(ly))
-    figure.colorbar(image, ax=panels.tolist(), extend=extend, pad=0.02).set_label("State of charge")
-    handles = grey_legend(bool(np.isnan(soc[where]).any()))
+    figure.colorbar(image, ax=panels.tolist(), extend=shown.limits[2], pad=0.02).set_label(shown.label)
+    handles = grey_legend({shown.blank_label: shown.blank} if shown.has_blank else {})
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 
-def _render(
-    run: Run,
-    soc: np.ndarray,
-    limits: tuple[float, float, str],
-    ionic_opacity: float,
-    middle: np.ndarray,
-    half: np.ndarray,
-) -> np.ndarray:
-    """(rows, columns, 3) uint8 picture of the cut electrode on white.
+def _build(
+    run: Run, shown: Shown, ionic_opacity: float, middle: np.ndarray, half: np.ndarray, pixels: int
+) -> tuple[Any, Callable[[np.ndarray], None]]:
+    """A PyVista plotter with the cut electrode, and a function that gives it new values (nz, ny, nx).
 
     `middle`, `half`: centre and half the size of the picture on the screen plane [um].
     """
     import pyvista as pv
 
-    step = -(-max(soc.shape) // _MAX_CELLS)
+    step = -(-max(run.phase.shape) // _MAX_CELLS)
     thin = (slice(None, None, step),) * 3
-    soc, phase = soc[thin], run.phase[thin]
+    phase, where = run.phase[thin], shown.where[thin]
     # sizes and not voxel edges times step, so that a thinned picture still fills its box
     lengths = lengths_um(run)
-    dz, dy, dx = (length / n for length, n in zip(lengths, soc.shape, strict=True))
-    kept = np.ones(soc.shape, dtype=bool)
-    cut_y, cut_x = soc.shape[1] // 2, soc.shape[2] // 2
+    dz, dy, dx = (length / n for length, n in zip(lengths, phase.shape, strict=True))
+    kept = np.ones(phase.shape, dtype=bool)
+    cut_y, cut_x = phase.shape[1] // 2, phase.shape[2] // 2
     kept[:, cut_y:, cut_x:] = False
 
-    def surface(shown: np.ndarray) -> Any:
-        points, faces, cells = voxel_faces(shown, (dz, dy, dx))
-        mesh = pv.PolyData.from_regular_faces(points, faces)
-        mesh.cell_data["soc"] = soc.ravel()[cells]
-        return mesh
+    points, faces, cells = voxel_faces(where & kept, (dz, dy, dx))
+    mesh = pv.PolyData.from_regular_faces(points, faces)
+    mesh.cell_data["field"] = shown.values[thin].ravel()[cells]
 
     with pv.vtk_verbosity("off"):
-        columns, rows = (max(1, round(v)) for v in _PIXELS * half / half.max())
+        columns, rows = (max(1, round(v)) for v in pixels * half / half.max())
         plotter = pv.Plotter(off_screen=True, window_size=[columns, rows], lighting="none")
         plotter.set_background("white")
-        plotter.add_mesh(
-            surface((phase == AM) & kept),
-            scalars="soc",
-            clim=limits[:2],
-            cmap=SOC_MAP,
-            nan_color=[EXCLUDED_GREY] * 3,
+        actor = plotter.add_mesh(
+            mesh,
+            scalars="field",
+            clim=shown.limits[:2],
+            cmap=shown.cmap,
+            nan_color=[shown.blank] * 3,
             show_scalar_bar=False,
             **_MATT,
         )
-        ionic = np.isin(phase, IONIC) & kept
+        ionic = np.isin(phase, IONIC) & ~where & kept
         if ionic_opacity > 0.0 and ionic.any():
-            plotter.add_mesh(surface(ionic), color=_IONIC_COLOUR, opacity=ionic_opacity, **_MATT)
+            points, faces, _ = voxel_faces(ionic, (dz, dy, dx))
+            around = pv.PolyData.from_regular_faces(points, faces)
+            plotter.add_mesh(around, color=_IONIC_COLOUR, opacity=ionic_opacity, **_MATT)
             plotter.enable_depth_peeling(8)
         light = pv.Light(light_type="scene light", intensity=1.0)
         light.positional = False
@@ -286,6 +320,12 @@ def _render(
         plotter.camera.parallel_scale = float(half[1])
         plotter.reset_camera_clipping_range()
         plotter.enable_anti_aliasing("ssaa")
-        image = plotter.screenshot(None, return_img=True)
-        plotter.close()
-    return np.asarray(image)
+
+    def replace(values: np.ndarray) -> None:
+        # the plotter draws a copy of the mesh
+        scalars = actor.mapper.GetInput().GetCellData().GetScalars()
+        pv.convert_array(scalars)[:] = values[thin].ravel()[cells]
+        scalars.Modified()
+        plotter.render()
+
+    return plotter, replace

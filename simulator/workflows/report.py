@@ -8,14 +8,16 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from simulator.workflows.analysis import pulse_resistance
+
 #: What to try when a run stops early.
 ADVICE = {
     "voltage_limit": "The cell left its safe voltage window. Lower the current, or set a cut-off.",
     "salt_depleted": "Salt ran out somewhere in the electrolyte. Lower the current, or raise D_e.",
     "salt_saturated": "The salt reached its solubility somewhere. Lower the current, or raise D_e.",
     "newton_failed": "Newton's method did not converge. Try solver.dt_max=60 or solver.precision=double.",
-    "dt_min": "The time step fell below solver.dt_min. Raise solver.rtol or solver.max_steps, or lower solver.dt_min.",
-    "interrupted": "The run was interrupted; all that was computed is saved.",
+    "dt_min": "The time step fell below solver.dt_min. Raise solver.rtol, or lower solver.dt_min.",
+    "interrupted": "All that was computed is saved; the same command with resume=true goes on from there.",
 }
 
 
@@ -44,6 +46,10 @@ class RunFacts(Protocol):
     @property
     def voltage(self) -> np.ndarray: ...  # [V]
     @property
+    def timeseries(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def area(self) -> float: ...  # cross-section [m2]
+    @property
     def capacity(self) -> np.ndarray: ...  # charge passed since the start [C], positive on charge
     @property
     def ledger(self) -> Mapping[str, float]: ...
@@ -71,8 +77,30 @@ def summarise(cell: CellFacts, solution: RunFacts) -> dict[str, float]:
         "final voltage [V]": float(solution.voltage[-1]) if solution.voltage.size else float("nan"),
         "simulated time [h]": float(solution.time[-1]) / 3600 if solution.time.size else 0.0,
     }
+    values |= _losses(solution)
+    for pulse in pulse_resistance(solution) if solution.time.size else []:
+        values[f"resistance 10 s into step {pulse.step} [ohm cm2]"] = 1e4 * pulse.resistance
     values |= {f"balance error, {name} [-]": error for name, error in solution.ledger.items()}
     return values | _speed(solution.stats)
+
+
+def _losses(solution: RunFacts) -> dict[str, float]:
+    """Mean of each voltage loss [mV] over the charge passed under current, in magnitude."""
+    series = solution.timeseries
+    charge = np.abs(np.diff(series["charge_coulomb"], prepend=0.0))
+    if not charge.sum() > 0:
+        return {}
+    flowing = charge > 0
+    share = charge[flowing] / charge.sum()
+    sign = np.sign(series["current_ampere"][flowing])
+    names = [name for name in series if name.startswith("loss_")]
+    means = {name: 1e3 * float(np.sum(share * sign * series[name][flowing])) for name in names}
+    return {f"mean loss, {name[5:-5].replace('_', ' ')} [mV]": value for name, value in means.items()}
+
+
+def stored_summary(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a result's summary, as `summarise` made them."""
+    return {name: float(v) for name, v in summary.items() if isinstance(v, int | float) and not isinstance(v, bool)}
 
 
 def _speed(stats: Mapping[str, Any]) -> dict[str, float]:
@@ -96,7 +124,8 @@ def table(values: Mapping[str, float], stats: Mapping[str, Any], status: str, fo
         shown.add_row(Text(name), _number(name, value))  # Text: [mAh] is a unit, not a style
     counts = ("steps", "rejected_steps", "implicit_solves", "newton_iterations", "krylov_iterations")
     for name in counts:
-        shown.add_row(name.replace("_", " "), str(stats[name]))
+        if name in stats:  # a run that was killed has none
+            shown.add_row(name.replace("_", " "), str(stats[name]))
     return shown
 
 

@@ -1,21 +1,46 @@
 """`simulate` for users: the model's run loop, with its results written to a file as they come."""
 
 import os
+import time as clock
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simulator.io import ResultWriter, collect_provenance
-from simulator.model import COLUMNS, FIELDS, Cell, Progress, Solution, SolverOptions
+from simulator.errors import ConfigError
+from simulator.io import (
+    ResultWriter,
+    StoredCheckpoint,
+    collect_provenance,
+    read_checkpoint,
+    read_result,
+    write_checkpoint,
+)
+from simulator.model import COLUMNS, FIELDS, Cell, Checkpoint, Progress, Solution, SolverOptions
 from simulator.model import simulate as run_model
-from simulator.model.observe import Observer, check_fields
+from simulator.model.observe import (
+    DEFAULT_FIELDS,
+    PARTICLE_FACTS,
+    PARTICLE_HISTORIES,
+    Observer,
+    check_fields,
+    particle_columns,
+)
 from simulator.model.simulate import check_arguments
 from simulator.protocol import Step
+from simulator.workflows.folder import RESUMABLE, checkpoint_path
+from simulator.workflows.report import summarise
+
+_MOST_PENDING = 1 << 30  # [B] of fields kept in memory until the next write
 
 
 class FileRecorder:
-    """Writes rows and fields of a run to a `.vtkhdf` file while it goes on."""
+    """Writes a run to a `.vtkhdf` file while it goes on, with a checkpoint beside it until it has ended.
+
+    File and checkpoint are brought up to date together, at most every `interval` seconds of computing and less often
+    where writing would take more than a twentieth of the time.
+    """
 
     def __init__(
         self,
@@ -23,9 +48,22 @@ class FileRecorder:
         cell: Cell,
         fields: tuple[str, ...],
         config: Mapping[str, Any] | None = None,
+        *,
+        provenance: Mapping[str, Any] | None = None,
+        interval: float = 10.0,
+        checkpoint: Checkpoint | None = None,
+        warnings: Sequence[str] = (),
     ) -> None:
         check_fields(fields)
+        self._cell, self._path, self._warnings = cell, Path(path), warnings
+        self._checkpoint_path = checkpoint_path(path)
+        self._shortest = self._interval = interval
+        self._written = clock.monotonic()
         electrode = cell.electrode
+        found = particle_columns(electrode)
+        continue_at = None
+        if checkpoint is not None:
+            continue_at = (len(checkpoint.arrays["rows"]), len(checkpoint.facts["saved_times"]))
         self._writer = ResultWriter(
             path,
             phase=np.asarray(electrode.phase),
@@ -33,26 +71,59 @@ class FileRecorder:
             field_specs={name: FIELDS[name] for name in fields},
             config=config or {},
             parameters=describe_parameters(cell),
-            provenance=collect_provenance(),
+            provenance={**collect_provenance(), **(provenance or {})},
             timeseries_specs=dict(list(COLUMNS.items())[4:]),
             separator_z=Observer(cell).separator_z(),
+            particles=found,
+            particle_specs=PARTICLE_FACTS | PARTICLE_HISTORIES if found else None,
+            continue_at=continue_at,
+            autoflush=False,
         )
 
     def row(self, row: Mapping[str, float]) -> None:
         """Append one line of the time series."""
         self._writer.append_timeseries(row)
 
-    def fields(self, time: float, fields: Mapping[str, np.ndarray], profiles: Mapping[str, np.ndarray]) -> None:
-        """Append fields [z, y, x] and separator profiles at `time` [s]."""
-        self._writer.append_fields(time, fields, profiles)
+    def fields(
+        self,
+        time: float,
+        fields: Mapping[str, np.ndarray],
+        profiles: Mapping[str, np.ndarray],
+        particles: Mapping[str, np.ndarray],
+    ) -> None:
+        """Append fields [z, y, x], separator profiles and values per particle at `time` [s]."""
+        self._writer.append_fields(time, fields, profiles, particles)
+        if self._writer.pending_bytes > _MOST_PENDING:
+            self._writer.flush()
+
+    def read(self, name: str, index: int) -> np.ndarray:
+        """Field `name` (nz, ny, nx) of the saved step `index`."""
+        self._writer.flush()
+        return read_result(self._path).field(name, index)
+
+    def step_done(self, checkpoint: Callable[[], Checkpoint]) -> None:
+        """Bring file and checkpoint up to date if it is time to."""
+        begin = clock.monotonic()
+        if begin - self._written < self._interval:
+            return
+        self.stopped(checkpoint())
+        self._written = clock.monotonic()
+        if self._shortest > 0:
+            self._interval = max(self._shortest, 20.0 * (self._written - begin))
+
+    def stopped(self, checkpoint: Checkpoint) -> None:
+        """Write everything, and what is needed to go on. The result first: it may be ahead of the checkpoint."""
+        self._writer.flush()
+        write_checkpoint(
+            self._checkpoint_path, StoredCheckpoint(checkpoint.arrays, checkpoint.facts, checkpoint.fingerprint)
+        )
 
     def finish(self, solution: Solution) -> None:
-        """Write status, ledger and solver statistics."""
-        summary = {
-            "message": solution.message,
-            "specific_capacity_mAh_per_g": float(solution.specific_capacity[-1]) if solution.time.size else 0.0,
-        }
+        """Write status, ledger, solver statistics and summary; the checkpoint goes unless the run can be resumed."""
+        summary = {"message": solution.message, **summarise(self._cell, solution), "warnings": list(self._warnings)}
         self._writer.finish(solution.status, solution.ledger, solution.stats, summary)
+        if solution.status != "interrupted":
+            self._checkpoint_path.unlink(missing_ok=True)
 
 
 def describe_parameters(cell: Cell) -> dict[str, Any]:
@@ -80,12 +151,16 @@ def simulate(
     *,
     times: Sequence[float] | None = None,
     save_to: str | os.PathLike[str] | None = None,
-    fields: tuple[str, ...] = ("sto", "phi_s", "phi_e", "c_e", "j"),
+    fields: tuple[str, ...] = DEFAULT_FIELDS,
     rtol: float = 1e-3,
     callback: Callable[[Progress], None] | None = None,
     options: SolverOptions | None = None,
     snapshots: int = 20,
     config: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    checkpoint_interval: float = 10.0,
+    resume: bool = False,
+    warnings: Sequence[str] = (),
 ) -> Solution:
     """Simulate `protocol` on `cell`; the run ends with `solution.status` and all that was computed.
 
@@ -93,12 +168,41 @@ def simulate(
     3 V", "Rest for 1 hour") or step objects. `times` [s]: the solution holds those it reaches. `save_to`: a `.vtkhdf`
     file, written as the run goes on. `fields`: of sto, phi_s, phi_e, c_e, j. `rtol`: time-step error control, 1e-3
     stands for 0.2 mV and a stoichiometry of 1e-3. `callback`: called after each step with a `Progress`. `snapshots`:
-    number of field saves per theoretical capacity passed. `config`: stored in the file as given.
+    number of field saves per theoretical capacity passed. `config`, `provenance`: stored in the file as given.
+    `warnings`: texts stored with the summary when the run ends (the sequence may grow until then).
+    `checkpoint_interval` [s]: longest computing time that a kill can cost (0: none). `resume`: go on from the
+    checkpoint beside `save_to` if there is one; all else must be as in the interrupted call.
 
     **Errors:** `ConfigError` before anything is compiled or written; nothing later.
     """
     check_arguments(cell, protocol, times, fields, rtol, snapshots)  # before an older file is replaced
-    recorder = None if save_to is None else FileRecorder(save_to, cell, fields, config)
+    checkpoint = None
+    if resume:
+        if save_to is None:
+            raise ConfigError("resume=True needs save_to: the file of the run that is to go on.")
+        path = Path(save_to)
+        if path.exists() and read_result(path).status not in RESUMABLE:
+            raise ConfigError(f"'{path.name}' holds a run that has ended. Leave resume out to replace it.")
+        if checkpoint_path(path).exists():
+            checkpoint = Checkpoint(*read_checkpoint(checkpoint_path(path)))
+    recorder = None
+    if save_to is not None:
+        try:
+            recorder = FileRecorder(
+                save_to,
+                cell,
+                fields,
+                config,
+                provenance=provenance,
+                interval=checkpoint_interval,
+                checkpoint=checkpoint,
+                warnings=warnings,
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"The result file '{Path(save_to).name}' cannot be written: {error.strerror or error}. Free "
+                "some space, or choose a folder that you can write to."
+            ) from error
     return run_model(
         cell,
         protocol,
@@ -109,4 +213,5 @@ def simulate(
         callback=callback,
         options=options,
         snapshots=snapshots,
+        checkpoint=checkpoint,
     )

@@ -135,6 +135,30 @@ def test_voltage_equals_the_closed_form(solutions, i, sto_init):
     np.testing.assert_allclose(voltages_at(solutions[i], times), exact, rtol=0, atol=0.2e-3)
 
 
+@pytest.mark.parametrize(("i", "sto_init"), ROWS)
+def test_every_voltage_loss_equals_its_term_of_the_closed_form(solutions, i, sto_init):
+    s, times = solutions[i], seconds(MOVED, i)
+    index = [int(np.argmin(np.abs(s.time - t))) for t in times]
+    loss = {name[5:-5]: s.timeseries[name][index] for name in s.timeseries if name.startswith("loss_")}
+    x = np.array([surface_sto(i, t, sto_init) for t in times])
+    mean = sto_init + np.sign(i) * MOVED
+    difference = np.array([salt_difference(i, t) for t in times])
+    cathode, anode = C_E_INIT - difference, C_E_INIT + difference
+    j0 = J0_REF * 2.0 * np.sqrt(x * (1.0 - x)) * np.sqrt(cathode / C_E_INIT)
+    # Ohm's law is met to the tolerance of Newton (1e-6 of the current) times the potentials that it resolves (4 V).
+    # The electrolyte lies in the separator but for the half layer at the slab, which belongs to the face.
+    ohmic = loss["separator"] + loss["ionic"]
+    np.testing.assert_allclose(ohmic, -i * ELECTROLYTE / KAPPA, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(loss["electronic"], -i * SLAB / SIGMA, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(loss["counter_electrode"], -THERMAL * np.arcsinh(i / (2 * J0_ANODE)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(loss["contact"], 0.0, atol=0)
+    # As for the whole voltage: 0.08 mV is what 50 voxels leave of the profiles.
+    np.testing.assert_allclose(loss["charge_transfer"], -THERMAL * np.arcsinh(i / (2 * j0)), rtol=0, atol=0.1e-3)
+    np.testing.assert_allclose(loss["salt"], COUPLING * np.log(cathode / anode), rtol=0, atol=0.1e-3)
+    np.testing.assert_allclose(loss["solid_diffusion"], open_circuit(x) - open_circuit(mean), rtol=0, atol=0.2e-3)
+    np.testing.assert_allclose(s.timeseries["ocv_volt"][index], open_circuit(mean), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("i", [i for i, _ in ROWS])
 def test_charge_lithium_and_salt_are_conserved(solutions, i):
     assert max(solutions[i].ledger.values()) <= BALANCE

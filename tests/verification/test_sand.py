@@ -85,8 +85,11 @@ class Profiles:
     def row(self, row):
         pass
 
-    def fields(self, time, fields, profiles):
+    def fields(self, time, fields, profiles, particles):
         self.time, self.phi_e, self.c_e = time, profiles["phi_e"], profiles["c_e"]
+
+    def step_done(self, checkpoint):
+        pass
 
     def finish(self, solution):
         pass

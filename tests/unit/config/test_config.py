@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from simulator.config import RunConfig, load, to_yaml
 from simulator.config.compose import SCHEMA
+from simulator.config.schema import CellConfig
 from simulator.errors import ConfigError
+from simulator.materials import parameter_set_names
 from simulator.resources import conf_dir, config_groups, image_path
 
 CHOICES = [(group, name) for group, names in config_groups().items() for name in names]
@@ -64,6 +67,52 @@ def test_overrides_of_several_parameters_add_up_and_keep_units() -> None:
     config = load(["cell.am.D_s=1e-14", "cell.temperature=60 degC", "cell=verification"])
     assert config.cell.overrides == {"am.D_s": 1e-14, "temperature": "60 degC"}
     assert config.cell.parameter_set == "verification"
+
+
+LAW = {"value": 1.0, "activation_energy": "45 kJ/mol", "T_ref": "60 degC"}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["cell.kinetics.j0_ref={value: 1.0, activation_energy: 45 kJ/mol, T_ref: 60 degC}"],
+        ["cell.overrides={kinetics: {j0_ref: {value: 1.0, activation_energy: 45 kJ/mol, T_ref: 60 degC}}}"],
+        ["cell.overrides={kinetics.j0_ref: {value: 1.0, activation_energy: 45 kJ/mol, T_ref: 60 degC}}"],
+        [
+            "cell.kinetics.j0_ref.value=1.0",
+            "cell.kinetics.j0_ref.activation_energy=45 kJ/mol",
+            "cell.kinetics.j0_ref.T_ref=60 degC",
+        ],
+        ["cell.kinetics.j0_ref={value: 1.0, T_ref: 60 degC}", "cell.kinetics.j0_ref.activation_energy=45 kJ/mol"],
+    ],
+)
+def test_a_value_with_its_activation_energy_stays_one_value(overrides: list[str]) -> None:
+    config = load(overrides)
+    assert config.cell.overrides == {"kinetics.j0_ref": LAW}
+    again = OmegaConf.to_container(OmegaConf.create(to_yaml(config)))
+    assert isinstance(again, dict)
+    assert CellConfig(**again["cell"]).overrides == {"kinetics.j0_ref": LAW}
+
+
+def test_one_part_of_a_value_is_an_override_of_its_own() -> None:
+    config = load(["cell.kinetics.j0_ref.activation_energy=0.35 eV"])
+    assert config.cell.overrides == {"kinetics.j0_ref": {"activation_energy": "0.35 eV"}}
+
+
+def test_a_value_given_whole_and_by_parts_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cell.kinetics.j0_ref is given twice.*Keep one"):
+        load(["cell.overrides={kinetics.j0_ref: 2.0, kinetics: {j0_ref: {value: 1.0}}}"])
+
+
+def test_formulas_and_files_reach_the_cell_as_texts() -> None:
+    config = load(["cell.am.D_s='1e-14*exp(-3*sto)'", "cell.am.ocp=ocp.csv", "cell.parameter_set=my/cell.json"])
+    assert config.cell.overrides == {"am.D_s": "1e-14*exp(-3*sto)", "am.ocp": "ocp.csv"}
+    assert config.cell.parameter_set == "my/cell.json"
+
+
+def test_every_shipped_cell_names_a_parameter_set_and_the_other_way_round() -> None:
+    named = {load([f"cell={name}"]).cell.parameter_set for name in config_groups()["cell"]}
+    assert named == set(parameter_set_names())
 
 
 def test_a_whole_mapping_replaces_that_of_the_group() -> None:
@@ -150,3 +199,45 @@ def test_paths_are_used_as_written_and_shipped_images_by_name() -> None:
     assert image_path("a/b.tif") == Path("a/b.tif")
     with pytest.raises(ConfigError, match="No image named 'nothing.tif' is shipped"):
         image_path("mesh:nothing.tif")
+
+
+@pytest.mark.parametrize(
+    ("word", "read"),
+    [
+        ("geometry.path=my stack (1).tif", "my stack (1).tif"),
+        ("geometry.path=a=b,c.tif", "a=b,c.tif"),
+        ('geometry.path="a b.tif"', "a b.tif"),
+        ("geometry.path=/data/x y/$1.tif", "/data/x y/$1.tif"),
+        ('geometry.path=say "hi".tif', 'say "hi".tif'),
+    ],
+)
+def test_paths_may_hold_anything_without_more_quotes(word: str, read: str) -> None:
+    assert load(["geometry=file", word]).geometry.path == read
+
+
+def test_formulas_need_no_quotes_beyond_those_of_the_shell() -> None:
+    overrides = load(["cell.am.D_s=1e-14*exp(-3*sto)", "cell.electrolyte.kappa='0.05*sqrt(c_e/1130)'"]).cell.overrides
+    assert overrides == {"am.D_s": "1e-14*exp(-3*sto)", "electrolyte.kappa": "0.05*sqrt(c_e/1130)"}
+
+
+def test_resume_is_a_switch_outside_the_groups() -> None:
+    assert load().resume is False
+    assert load(["resume=true"]).resume is True
+    with pytest.raises(ConfigError, match="Unknown setting 'resum=true'. Did you mean 'resume'"):
+        load(["resum=true"])
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("geometry.crop=[[0, 4]]", "three ranges"),
+        ("geometry.crop=[null, [0, 1.5], null]", "[start, stop]"),
+        ("geometry.crop=5", "three ranges"),
+        ("geometry.coarsen=0", "[1, 64]"),
+        ("output.checkpoint=-1", "a time >= 0"),
+    ],
+)
+def test_crops_coarsening_and_checkpoints_are_checked(word: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load([word])
+    assert word.partition("=")[0] in str(caught.value) and said in str(caught.value)

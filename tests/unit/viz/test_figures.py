@@ -5,38 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from simulator.errors import ConfigError
-from simulator.viz import figures, plot_slices, plot_voltage
+from simulator.viz import fields, figures, plot_slices, plot_voltage
 
 ROOT = Path(figures.__file__).parents[2]  # where `import simulator` works without an installation
 
 
-def picture(path):
-    image = matplotlib.image.imread(path)[..., :3]
-    assert image.std() > 0.01  # an empty page has one colour
-    return image
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Figures that were saved, to look into."""
-    kept = []
-    save = figures.save
-
-    def keep(figure, path):
-        kept.append(figure)
-        return save(figure, path)
-
-    monkeypatch.setattr(figures, "save", keep)
-    return kept
-
-
-def test_each_half_cycle_starts_at_zero_specific_capacity(run, tmp_path, drawn):
+def test_each_half_cycle_starts_at_zero_specific_capacity(run, tmp_path, drawn, picture):
     picture(plot_voltage(run, tmp_path / "v.png"))
     voltage = drawn[0].axes[0]
     mass = 4780.0 * 8 * 6 * 7 * 0.5e-6 * 0.4e-6 * 0.25e-6  # [kg] of 8 x 6 x 7 active voxels
@@ -85,20 +64,17 @@ def test_a_run_that_did_not_finish_says_so_in_every_title(make_run, tmp_path, dr
     run = make_run(status="newton_failed")
     plot_voltage(run, tmp_path / "v.png")
     assert "newton_failed" in drawn[0].axes[0].get_title()
-    assert "newton_failed" in figures.step_title(run, 0, figures.soc_field(run, 0))
+    assert "newton_failed" in figures.step_title(run, 0)
 
 
 def test_step_title_states_time_voltage_and_mean_soc(run):
-    assert figures.step_title(run, -1, figures.soc_field(run, -1)) == (
-        "t = 20.0 min,  cell voltage 3.720 V,  mean SOC 0.450"
-    )
+    assert figures.step_title(run, -1) == ("t = 20.0 min,  cell voltage 3.720 V,  mean SOC 0.450")
 
 
 def test_slices_put_the_separator_left_and_x_upwards(run):
-    soc = figures.soc_field(run, -1)
     figure = Figure()
     axes = figure.subplots(1, 2)
-    figures.draw_pair(axes, run, soc, run.phase == 1, "viridis", (0.0, 1.0))
+    figures.draw_pair(axes, run, fields.show_field(run, "sto", -1))
     grey, colour = axes[0].images
     values = colour.get_array()
     assert values.shape == (10, 8)  # rows along x, columns along z
@@ -107,8 +83,8 @@ def test_slices_put_the_separator_left_and_x_upwards(run):
     assert values.mask[7:].all()
     assert colour.origin == "lower"
     np.testing.assert_allclose(colour.get_extent(), [0.0, 4.0, 0.0, 2.5])  # z 8 x 0.5 um, x 10 x 0.25 um
-    np.testing.assert_allclose(grey.get_array()[7], figures.PORE_GREY)
-    np.testing.assert_allclose(grey.get_array()[9], figures.SOLID_GREY)
+    np.testing.assert_allclose(grey.get_array()[7], fields.PORE_GREY)
+    np.testing.assert_allclose(grey.get_array()[9], fields.SOLID_GREY)
     plane = axes[1].images[1]
     np.testing.assert_allclose(plane.get_extent(), [0.0, 2.4, 0.0, 2.5])  # y 6 x 0.4 um
     np.testing.assert_allclose(plane.get_array()[0].filled(np.nan), 0.5, atol=1e-6)  # layer 4 of 8
@@ -116,7 +92,7 @@ def test_slices_put_the_separator_left_and_x_upwards(run):
     assert texts["separator"] < 0.0 < 4.0 < texts["current collector"]
 
 
-def test_panels_of_a_slice_figure_share_one_scale(run, tmp_path, drawn):
+def test_panels_of_a_slice_figure_share_one_scale(run, tmp_path, drawn, picture):
     picture(plot_slices(run, tmp_path / "s.png"))
     figure = drawn[0]
     size = figure.get_size_inches()
@@ -135,7 +111,7 @@ def test_slices_show_the_chosen_steps_in_millivolts(run, tmp_path, drawn):
     potential = drawn[0].axes[3].images[1]
     # -1 mV per layer, ionic phase in the last two x (f4 fields: 1e-5 mV)
     np.testing.assert_allclose(potential.get_array()[9].filled(np.nan), -np.arange(8.0), atol=1e-5)
-    assert [t.get_text() for t in drawn[0].texts] == [figures.step_title(run, 1, figures.soc_field(run, 1))]
+    assert [t.get_text() for t in drawn[0].texts] == [figures.step_title(run, 1)]
 
 
 def test_a_run_without_potential_shows_soc_only(make_run, tmp_path, drawn):
@@ -144,35 +120,39 @@ def test_a_run_without_potential_shows_soc_only(make_run, tmp_path, drawn):
 
 
 def test_active_material_left_out_of_the_calculation_is_marked(run):
-    soc = figures.soc_field(run, -1)
-    soc[0] = np.nan
+    shown = fields.show_field(run, "sto", -1)
+    assert not shown.has_blank
+    shown.values[0] = np.nan
+    assert shown.has_blank
     figure = Figure()
     axes = figure.subplots(1, 2)
-    figures.draw_pair(axes, run, soc, run.phase == 1, "viridis", (0.0, 1.0))
-    np.testing.assert_allclose(axes[0].images[0].get_array()[:7, 0], figures.EXCLUDED_GREY)
-    assert [p.get_label() for p in figures.grey_legend(True)][-1] == "not connected, left out"
+    figures.draw_pair(axes, run, shown)
+    np.testing.assert_allclose(axes[0].images[0].get_array()[:7, 0], fields.EXCLUDED_GREY)
+    assert [p.get_label() for p in figures.grey_legend({shown.blank_label: shown.blank})][
+        -1
+    ] == "not connected, left out"
 
 
 def test_soc_is_zero_at_the_lithiated_and_one_at_the_delithiated_end(run):
-    np.testing.assert_allclose(figures.to_soc(run, np.array([0.9, 0.3, np.nan])), [0.0, 1.0, np.nan])
+    np.testing.assert_allclose(fields.to_soc(run, np.array([0.9, 0.3, np.nan])), [0.0, 1.0, np.nan])
 
 
 @pytest.mark.parametrize("window", [None, [0.9, 0.3], [0.5]])
 def test_an_unusable_soc_window_is_named(run, window):
     broken = dataclasses.replace(run, parameters={"am": {"sto_window": window}})
     with pytest.raises(ConfigError, match=r"am\.sto_window"):
-        figures.to_soc(broken, np.zeros(1))
+        fields.to_soc(broken, np.zeros(1))
 
 
 def test_colour_range_is_rounded_outward_and_never_narrower_than_asked():
     values = np.append(np.linspace(0.412, 0.588, 10_000), np.nan)
-    assert figures.colour_range(values, 2, 0.02) == pytest.approx((0.41, 0.59, "neither"))
-    low, high, extend = figures.colour_range(np.append(values, [0.0, 1.0]), 2, 0.02)
+    assert fields.colour_range(values, 2, 0.02) == pytest.approx((0.41, 0.59, "neither"))
+    low, high, extend = fields.colour_range(np.append(values, [0.0, 1.0]), 2, 0.02)
     # two of 10,002 voxels lie beyond 1 to 99 %: shown by the arrows of the colour bar
     assert (low, high, extend) == pytest.approx((0.41, 0.59, "both"))
-    assert figures.colour_range(np.full(9, 0.5), 2, 0.02) == pytest.approx((0.49, 0.51, "neither"))
+    assert fields.colour_range(np.full(9, 0.5), 2, 0.02) == pytest.approx((0.49, 0.51, "neither"))
     with pytest.raises(ConfigError, match="not finite"):
-        figures.colour_range(np.array([np.nan]), 2, 0.02)
+        fields.colour_range(np.array([np.nan]), 2, 0.02)
 
 
 def test_what_cannot_be_drawn_is_refused_with_the_reason(make_run, run, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import ConfigError
-from simulator.viz import can_render, figures, offscreen, render_soc, scene
+from simulator.viz import can_render, fields, offscreen, render_field, render_soc, scene
 
 
 @pytest.fixture
@@ -45,12 +45,10 @@ def test_touching_voxels_share_no_face():
     assert sorted(set(cells.tolist())) == [12, 13]
 
 
-def render(run, monkeypatch, soc, limits, shape=None):
-    monkeypatch.setattr(scene, "_PIXELS", 240)
-    lz, ly, lx = figures.lengths_um(run)
-    box = scene._project(np.array([(x, y, z) for x in (0, lx) for y in (0, ly) for z in (0, lz)]))
-    middle, half = 0.5 * (box.max(axis=0) + box.min(axis=0)), 0.6 * (box.max(axis=0) - box.min(axis=0))
-    image = scene._render(run, soc, limits, 0.0, middle, half)
+def render(run, values=None, name="sto", colours=((0.0, 1.0, "neither"), "viridis")):
+    shown = fields.show_field(run, name, -1, colours)
+    with scene.Scene(run, shown, pixels=240) as view:
+        image, middle, half = view.picture(shown.values if values is None else values), view._middle, view._half
 
     def pixel(x, y, z):
         """Colour at electrode point (x, y, z) [um], 0 to 1."""
@@ -61,9 +59,8 @@ def render(run, monkeypatch, soc, limits, shape=None):
     return pixel
 
 
-def test_faces_towards_the_viewer_have_the_colour_of_the_colour_bar(run, opengl, monkeypatch):
-    soc = figures.soc_field(run, -1)
-    pixel = render(run, monkeypatch, soc, (0.0, 1.0, "neither"))
+def test_faces_towards_the_viewer_have_the_colour_of_the_colour_bar(run, opengl):
+    pixel = render(run)
     for layer in range(8):
         # centre of the voxel faces at x = 0.5 um on the outer face y = 2.4 um
         seen = pixel(0.5, 2.4, 0.5 * (layer + 0.5))
@@ -72,25 +69,24 @@ def test_faces_towards_the_viewer_have_the_colour_of_the_colour_bar(run, opengl,
         np.testing.assert_allclose(seen, expected, atol=0.03)
 
 
-def test_a_quarter_is_cut_away_and_pores_are_empty(run, opengl, monkeypatch):
-    run_soc = figures.soc_field(run, -1)
-    pixel = render(run, monkeypatch, run_soc, (0.0, 1.0, "neither"))
+def test_a_quarter_is_cut_away_and_pores_are_empty(run, opengl):
+    pixel = render(run)
     # x above half of 2.5 um: the face y = 1.2 um of the cut is visible, coloured by its own layer
     np.testing.assert_allclose(pixel(1.6, 1.2, 1.75), mpl.colormaps["viridis"](0.4)[:3], atol=0.03)
     # outside the electrode there is the white background
     np.testing.assert_array_equal(pixel(-0.25, 2.4, 2.0), 1.0)
 
 
-def test_active_material_left_out_of_the_calculation_is_grey(run, opengl, monkeypatch):
-    soc = figures.soc_field(run, -1)
+def test_active_material_left_out_of_the_calculation_is_grey(run, opengl):
+    soc = fields.soc_field(run, -1)
     soc[3] = np.nan
-    pixel = render(run, monkeypatch, soc, (0.0, 1.0, "neither"))
-    np.testing.assert_allclose(pixel(0.5, 2.4, 1.75), figures.EXCLUDED_GREY, atol=0.03)
+    pixel = render(run, soc)
+    np.testing.assert_allclose(pixel(0.5, 2.4, 1.75), fields.EXCLUDED_GREY, atol=0.03)
 
 
 def test_large_images_are_thinned_but_fill_the_same_box(run, opengl, monkeypatch):
     monkeypatch.setattr(scene, "_MAX_CELLS", 5)  # 10 voxels along x: every second one
-    pixel = render(run, monkeypatch, figures.soc_field(run, -1), (0.0, 1.0, "neither"))
+    pixel = render(run)
     for layer in (0, 2, 4, 6):
         seen = pixel(0.5, 2.4, 0.5 * (layer + 1.0))
         np.testing.assert_allclose(seen, mpl.colormaps["viridis"](0.1 + 0.1 * layer)[:3], atol=0.03)
@@ -98,21 +94,18 @@ def test_large_images_are_thinned_but_fill_the_same_box(run, opengl, monkeypatch
 
 @pytest.mark.parametrize("ionic_opacity", [0.0, 0.3])
 def test_the_scene_is_saved_with_axes_in_micrometres_and_both_sides_named(
-    run, opengl, monkeypatch, tmp_path, ionic_opacity
+    run, opengl, monkeypatch, tmp_path, drawn, ionic_opacity
 ):
-    kept = []
-    save = scene.save
-    monkeypatch.setattr(scene, "save", lambda figure, path: kept.append(figure) or save(figure, path))
     monkeypatch.setattr(scene, "_PIXELS", 240)
     path = render_soc(run, tmp_path / "soc.png", ionic_opacity=ionic_opacity)
     assert matplotlib.image.imread(path)[..., :3].std() > 0.05  # an empty page has one colour
-    figure = kept[0]
+    figure = drawn[0]
     texts = {text.get_text() for ax in figure.axes for text in ax.texts}
     assert {"thickness z [µm]", "x [µm]", "y [µm]", "separator", "current collector"} <= texts
     bar = figure.axes[1]
     assert bar.get_ylabel() == "State of charge"
     # the same range as the slices of this step
-    low, high, _ = figures.colour_range(figures.soc_field(run, -1), 2, 0.02)
+    low, high, _ = fields.colour_range(fields.soc_field(run, -1), 2, 0.02)
     assert bar.get_ylim() == pytest.approx((low, high))
 
 
@@ -142,6 +135,39 @@ def test_the_probe_runs_once_per_process(monkeypatch):
     first = can_render()
     monkeypatch.setattr(offscreen.subprocess, "run", lambda *_, **__: pytest.fail("probed again"))
     assert can_render() == first
+
+
+def test_new_values_replace_the_old_ones_in_the_same_scene(run, opengl):
+    soc = fields.soc_field(run, -1)
+    # layer 3 has 0.4, and 0.6 after turning the depth round
+    for values, expected in ((soc, 0.4), (1.0 - soc, 0.6)):
+        seen = render(run, values)(0.5, 2.4, 1.75)
+        np.testing.assert_allclose(seen, mpl.colormaps["viridis"](expected)[:3], atol=0.03)
+
+
+def test_a_movie_changes_the_values_of_one_scene(run, opengl):
+    shown = fields.show_field(run, "sto", -1, ((0.0, 1.0, "neither"), "viridis"))
+    with scene.Scene(run, shown, pixels=120) as view:
+        first, second, again = (view.picture(values) for values in (shown.values, 1.0 - shown.values, shown.values))
+    assert np.abs(first.astype(float) - second).max() > 50.0
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_field_of_the_ionic_phase_is_drawn_on_the_ionic_phase(make_run, opengl):
+    run = make_run(fields=("sto", "phi_e"))
+    pixel = render(run, name="phi_e", colours=((-7.0, 0.0, "neither"), "plasma"))
+    # x = 2.1 um lies in the ionic phase, on the face y = 1.2 um of the cut; -3 mV in layer 3
+    np.testing.assert_allclose(pixel(2.1, 1.2, 1.75), mpl.colormaps["plasma"](4.0 / 7.0)[:3], atol=0.03)
+    # the particles are not there: the slab of the separator shows through, or the background
+    assert np.ptp(pixel(1.0, 2.4, 2.0)) < 0.15
+
+
+def test_particle_surface_without_an_interface_is_grey_not_left_out(make_run, opengl, tmp_path, drawn, monkeypatch):
+    monkeypatch.setattr(scene, "_PIXELS", 240)
+    render_field(make_run(fields=("sto", "j")), tmp_path / "j.png", "j")
+    texts = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert texts == ["no live interface"]
+    assert "A m" in drawn[0].axes[1].get_ylabel()
 
 
 def test_unknown_steps_fields_and_opacities_are_refused(make_run, run, tmp_path):

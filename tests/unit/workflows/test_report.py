@@ -8,7 +8,21 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from simulator.workflows.report import ADVICE, summarise, table
+from simulator.workflows.report import ADVICE, stored_summary, summarise, table
+
+
+def series() -> dict[str, np.ndarray]:
+    """A charge in two rows after the start, with 20 mV of charge transfer in the first and 40 in the second."""
+    return {
+        "test_time_second": np.array([0.0, 10.0, 7200.0]),
+        "voltage_volt": np.array([3.6, 3.65, 4.2]),
+        "current_ampere": np.full(3, 1e-3),
+        "step_count": np.ones(3),
+        "charge_coulomb": np.array([0.0, 1.8, 5.4]),
+        "ocv_volt": np.array([3.55, 3.6, 4.1]),
+        "loss_charge_transfer_volt": np.array([np.nan, 0.02, 0.04]),
+        "loss_salt_volt": np.array([0.01, 0.01, -0.02]),
+    }
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,7 @@ class Facts:
     time: np.ndarray = field(default_factory=lambda: np.array([0.0, 3600.0, 7200.0]))
     voltage: np.ndarray = field(default_factory=lambda: np.array([3.6, 3.9, 4.2]))
     capacity: np.ndarray = field(default_factory=lambda: np.array([0.0, 2.7, 5.4]))
+    timeseries: dict = field(default_factory=lambda: series())
     ledger: dict = field(default_factory=lambda: {"charge": 1e-13, "lithium": 2e-12, "salt": 3e-11})
     stats: dict = field(
         default_factory=lambda: {
@@ -56,6 +71,25 @@ def test_speed_leaves_compilation_out_and_names_its_share() -> None:
     assert values["compiling, of that [%]"] == pytest.approx(20.0)
     unknown = replace(Facts(), stats={**Facts().stats, "compile_s": None})
     assert "compiling, of that [%]" not in summarise(Facts(), unknown)
+
+
+def test_mean_losses_are_weighted_by_the_charge_and_positive_on_discharge_too() -> None:
+    values = summarise(Facts(), Facts())
+    assert values["mean loss, charge transfer [mV]"] == pytest.approx((1.8 * 20 + 3.6 * 40) / 5.4)
+    assert values["mean loss, salt [mV]"] == pytest.approx((1.8 * 10 - 3.6 * 20) / 5.4)
+    turned = {name: -v if name.startswith(("loss", "current", "charge")) else v for name, v in series().items()}
+    mirrored = summarise(Facts(), replace(Facts(), timeseries=turned))
+    assert mirrored["mean loss, charge transfer [mV]"] == values["mean loss, charge transfer [mV]"]
+
+
+def test_resistance_of_the_first_ten_seconds_is_shown() -> None:
+    # (3.65 - 3.55) V / 1 mA on 1 cm2
+    assert summarise(Facts(), Facts())["resistance 10 s into step 1 [ohm cm2]"] == pytest.approx(100.0)
+
+
+def test_the_stored_summary_gives_the_numbers_back() -> None:
+    values = summarise(Facts(), Facts())
+    assert stored_summary({"message": "done", "warnings": ["careful"], "flag": True, **values}) == values
 
 
 def test_table_shows_every_number_with_its_status() -> None:

@@ -15,6 +15,7 @@ from simulator.errors import ConfigError, GeometryError
 from simulator.io import read_result
 from simulator.workflows.run import RunOutcome, run
 
+STEPS = "protocol.steps=[Charge at C/2 until 3.75 V, Rest for 10 min, Discharge at C/2 for 10 min]"
 LABELS = "geometry.labels={electrolyte: 0, am: 1, cbd: 2}"
 
 
@@ -26,9 +27,8 @@ def overrides(stack: Path, folder: Path, *more: str) -> list[str]:
 def outcome(tiny_stack: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunOutcome, str]:
     """A charge, a rest and a discharge, with pictures."""
     folder = tmp_path_factory.mktemp("run") / "out"
-    steps = "protocol.steps=[Charge at C/2 until 3.75 V, Rest for 10 min, Discharge at C/2 for 10 min]"
     text = io.StringIO()
-    ended = run(load(overrides(tiny_stack, folder, steps)), Console(file=text, width=100))
+    ended = run(load(overrides(tiny_stack, folder, STEPS)), Console(file=text, width=100))
     return ended, text.getvalue()
 
 
@@ -44,6 +44,8 @@ def test_run_leaves_every_file_and_the_table(outcome: tuple[RunOutcome, str]) ->
         "voltage.png",
         "soc_3d.png",
         "slices.png",
+        "losses.png",
+        "particles.png",
     }
     for line in ("capacity [mAh/g AM]", "utilisation [%]", "live share", "isolated share", "balance error, salt"):
         assert line in text
@@ -51,35 +53,33 @@ def test_run_leaves_every_file_and_the_table(outcome: tuple[RunOutcome, str]) ->
 
 def test_balances_of_the_whole_run_are_closed(outcome: tuple[RunOutcome, str]) -> None:
     # Each stage closes its sums to 1e-10 of the current, so the run stays a factor ten below 1e-9.
-    ledger = outcome[0].solution.ledger
+    ledger = outcome[0].result.ledger
     assert set(ledger) == {"charge", "lithium", "salt"}
     assert max(ledger.values()) <= 1e-9
 
 
-def test_result_file_and_curve_agree_with_the_solution(outcome: tuple[RunOutcome, str]) -> None:
+def test_curve_agrees_with_the_result_file(outcome: tuple[RunOutcome, str]) -> None:
     ended, _ = outcome
-    solution, result = ended.solution, read_result(ended.folder / "run.vtkhdf")
+    result = read_result(ended.folder / "run.vtkhdf")
     assert result.status == "finished"
-    np.testing.assert_array_equal(result.timeseries["voltage_volt"], solution.voltage)
-    np.testing.assert_array_equal(result.field("sto"), solution.field("sto"))
     assert result.config["protocol"]["steps"][0] == "Charge at C/2 until 3.75 V"
     assert result.parameters["kinetics.j0_ref"] == 1.0
     with (ended.folder / "curve.bdf.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert float(rows[-1]["Voltage / V"]) == pytest.approx(solution.voltage[-1], abs=1e-9)
+    assert [float(r["Voltage / V"]) for r in rows] == result.timeseries["voltage_volt"].tolist()
     assert [float(r["Current / A"]) > 0 for r in rows if r["Step Count / 1"] == "1"] == [True] * sum(
         r["Step Count / 1"] == "1" for r in rows
     )
 
 
 def test_cut_off_is_located_to_a_tenth_of_a_millivolt(outcome: tuple[RunOutcome, str]) -> None:
-    series = outcome[0].solution.timeseries
+    series = outcome[0].result.timeseries
     charging = series["step_count"] == 1
     assert abs(series["voltage_volt"][charging][-1] - 3.75) <= 1e-4
 
 
 def test_lithium_goes_out_on_charge_stays_at_rest_and_returns(outcome: tuple[RunOutcome, str]) -> None:
-    series = outcome[0].solution.timeseries
+    series = outcome[0].result.timeseries
     mean = {step: series["sto_mean"][series["step_count"] == step] for step in (1, 2, 3)}
     assert np.all(np.diff(mean[1]) < 0)
     assert np.ptp(mean[2]) < 1e-9  # nothing flows: only rounding and the balance tolerance move the mean
@@ -107,6 +107,44 @@ def test_a_cell_that_leaves_its_safe_window_ends_with_status_and_code(
     assert result.status == "voltage_limit"
     # Safety bounds are located like cut-offs.
     assert abs(result.timeseries["voltage_volt"][-1] - 3.7) <= 1e-4
+
+
+def test_particles_are_kept_with_histories_that_add_up(outcome: tuple[RunOutcome, str]) -> None:
+    result = outcome[0].result
+    found = result.particles
+    assert found is not None and found.label.size == 2
+    assert found.sto.shape == found.current.shape == (result.field_times.size, 2)
+    # Both particles are connected or hold their lithium: their volume-weighted mean is that of all active voxels.
+    sto = result.field("sto")
+    mean = np.sum(found.sto[-1] * found.volume) / np.sum(found.volume)
+    assert mean == pytest.approx(np.nanmean(sto.astype(float)), abs=1e-6)  # float32 fields
+    at = np.searchsorted(result.timeseries["test_time_second"], result.field_times, side="left")
+    charging = result.timeseries["current_ampere"][at] > 0
+    total = found.current.sum(axis=1)[charging]
+    # All current leaves through the particles; each stage is balanced to 1e-10 of it.
+    np.testing.assert_allclose(total, result.timeseries["current_ampere"][at][charging], rtol=1e-8)
+
+
+def test_table_names_losses_and_pulse_resistance(outcome: tuple[RunOutcome, str]) -> None:
+    ended, text = outcome
+    assert "mean loss, charge transfer [mV]" in text
+    assert "resistance 10 s into step 1 [ohm cm2]" in text
+    assert all(ended.summary[f"resistance 10 s into step {n} [ohm cm2]"] > 0 for n in (1, 2, 3))
+
+
+def test_a_finished_run_is_shown_again_and_not_repeated(
+    outcome: tuple[RunOutcome, str],
+    tiny_stack: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    ended, table = outcome
+    monkeypatch.setattr("simulator.workflows.run.simulate", None)  # would fail
+    text = io.StringIO()
+    again = run(load(overrides(tiny_stack, ended.folder, STEPS)), Console(file=text, width=100))
+    assert text.getvalue() == table
+    assert again.status == "finished" and again.summary == ended.summary
+    assert "Done before" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

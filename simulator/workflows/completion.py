@@ -1,0 +1,114 @@
+"""What may stand at the end of an unfinished command line. Standard library only: it runs at every Tab.
+
+Settings are read off the files of `conf/`, which show every key, options off the source of the commands, and the
+names of parameters off that of their table: importing argparse, the typed schema or JAX would take longer than a
+reader of the prompt waits.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from simulator.resources import MESH_PREFIX, conf_dir, config_groups, mesh_names
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: Stands alone in the answer: the shell shall complete names of files.
+FILES = ":files"
+#: option -> words that may follow it; other options that take a value: file names
+_VALUES: dict[str, tuple[str, ...]] = {
+    "--cfg": ("job",),
+    "--field": ("sto", "phi_s", "phi_e", "c_e", "j"),
+    "--fps": (),
+    "--frames": (),
+    "--range": (),
+    "--step": (),
+    "--time": (),
+    "--output": (FILES,),
+}
+SHELLS = ("bash", "fish", "zsh")
+_KEY = re.compile(r"(\w+):\s*(.*)")
+_OPTION = re.compile(r'add_argument\(\s*(?:"-\w",\s*)?"(--[a-z][a-z-]*)"')
+#: in the source of commands whose words are settings `group.key=value`; those of all others are files
+_SETTINGS = '"overrides"'
+_SWITCH = ("true", "false")
+
+
+def candidates(words: Sequence[str], commands: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Completions of the last of `words` (what follows the program's name; the last may be empty).
+
+    `commands`: name -> (module, what it does). Settings end with `.` or `=` where more must follow. `[FILES]`
+    asks for names of files.
+    """
+    if len(words) < 2:
+        return _starting([*commands, "--help", "--version"], words[0] if words else "")
+    command, *before, word = words
+    if command not in commands:
+        return []
+    if before and before[-1] in _VALUES:
+        values = _VALUES[before[-1]]
+        return [FILES] if values == (FILES,) else _starting(values, word)
+    if command == "completion":
+        return _starting([*SHELLS, "--help"], word)
+    source = _source("cli", commands[command][0].rpartition(".")[2])
+    if word.startswith("-"):
+        return _starting(command_options(source), word)
+    return _settings(word) if _SETTINGS in source else [FILES]
+
+
+def _source(*place: str) -> str:
+    """Text of a module of this package. By path: `importlib.resources` would import the packages on the way."""
+    return (_PACKAGE.joinpath(*place).with_suffix(".py")).read_text(encoding="utf-8")
+
+
+def command_options(source: str) -> list[str]:
+    """Long options in the source of a command."""
+    return sorted({"--help", *_OPTION.findall(source)})
+
+
+def _settings(word: str) -> list[str]:
+    groups = config_groups()
+    key, equals, value = word.partition("=")
+    if equals:
+        if key in groups:
+            return _starting((f"{key}={name}" for name in groups[key]), word)
+        if key == "geometry.path" and MESH_PREFIX.startswith(value[: len(MESH_PREFIX)]) and value:
+            return _starting((f"{key}={MESH_PREFIX}{name}" for name in mesh_names()), word)
+        if setting_values().get(key) in _SWITCH:
+            return _starting((f"{key}={text}" for text in _SWITCH), word)
+        return [FILES] if key.endswith((".path", ".dir")) else []
+    names = [*(f"{group}=" for group in groups), *(f"{group}." for group in groups)]
+    if "." not in word:
+        found = [f"{name}=" for name in setting_values() if "." not in name]
+        return _starting([*names, *found], word)
+    keys = [f"{name}=" for name in setting_values() if "." in name]
+    keys += [f"cell.{name}=" for name in parameter_names()]
+    return _starting(keys, word)
+
+
+def _starting(names: Iterable[str], word: str) -> list[str]:
+    return sorted({name for name in names if name.startswith(word)})
+
+
+def setting_values() -> dict[str, str]:
+    """Every key of the configuration, as `group.key` or outside the groups as `key`, with a text of its value."""
+    root = conf_dir()
+    found: dict[str, str] = {}
+    for file in sorted(root.glob("*/*.yaml")):
+        found |= {f"{file.parent.name}.{key}": value for key, value in _top_level(file).items()}
+    return found | {key: value for key, value in _top_level(root / "config.yaml").items() if key != "defaults"}
+
+
+def _top_level(file: Path) -> Mapping[str, str]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    matches = (_KEY.match(line) for line in lines)
+    return {match[1]: match[2].partition("#")[0].strip() for match in matches if match}
+
+
+def parameter_names() -> list[str]:
+    """The names of all parameters, read off the source of the table `SPECS` without importing it."""
+    for node in ast.parse(_source("materials", "parameter_sets", "schema")).body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "SPECS":
+            keys = node.value.keys if isinstance(node.value, ast.Dict) else []
+            return [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+    return []

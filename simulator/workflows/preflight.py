@@ -1,0 +1,167 @@
+"""What a run will need, before it is started: memory and time, from measured constants."""
+
+import math
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+# Measured on two cores of an AMD EPYC virtual machine with jax 0.10.2, November 2026, on crops of the shipped image
+# (pores filled with electrolyte, 0.13 reacting faces a voxel). Peak resident memory: 1190 MiB at 48^3 and 1642 MiB at
+# 64^3 (mixed precision, 40 Krylov vectors, compilation cache filled), 1435 MiB at 64^3 with 20 vectors, 1382 MiB at
+# 48^3 in double precision; 1880 and 2386 MiB when everything had to be compiled. A whole C/10 charge at 128^3 took
+# 8097 MiB and 619 s; these constants say 7460 MiB and 600 s.
+#: host memory that does not grow with the electrode, compilation included [B]
+BASE_BYTES = 1.65e9
+#: memory a voxel (separator included) beside the Krylov vectors and the faces [B]
+VOXEL_BYTES = 1330
+#: memory a reacting face [B]: about 25 numbers, counted from the arrays
+FACE_BYTES = 200
+#: FGMRES keeps two vectors an iteration, of four fields
+KRYLOV_FIELDS = 2 * 4
+# Time: 2.2e-7 to 2.5e-7 s at 48^3, 64^3 and 96^3; 91 implicit solves in the 45 steps and 12 iterations a solve of a
+# C/10 charge at 48^3; from 32^3 to 96^3 the iterations grow by 1.1 to 1.3.
+#: one Krylov iteration with its share of everything else, a voxel [s]
+ITERATION_SECONDS = 2.4e-7
+SOLVES_PER_STEP = 2
+ITERATIONS, ITERATIONS_VOXELS, ITERATIONS_GROWTH = 12.0, 147_456, 0.06
+#: time steps of one charge or discharge at C/10
+STEPS_PER_HALF_CYCLE = 45
+#: reading, compiling, writing [s]
+START_SECONDS = 20.0
+#: `memory_bandwidth()` of that machine [B/s]
+REFERENCE_BANDWIDTH = 5.1e10
+
+_TRIAD = 8_000_000  # numbers in each of three arrays: 192 MB, beyond the cache of most processors
+_REPEATS = 3
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Needs of a run, right within a factor of two to three in time and about a fifth in memory."""
+
+    memory_bytes: int  # on `device`
+    seconds: float | None  # None where no time has been measured (GPU)
+    device: str  # "cpu" or the name of the accelerator
+    available_bytes: int | None  # None: not known
+    fits: bool | None  # None: not known
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a run would be computed."""
+
+    name: str
+    available_bytes: int | None
+
+
+def estimate(
+    shape_with_separator: tuple[int, int, int],
+    live_faces: int,
+    krylov_max: int,
+    mixed: bool,
+    steps: int,
+    device: Device | None = None,
+) -> Estimate:
+    """Memory and time of a run of `steps` time steps.
+
+    Memory: voxels (krylov_max 2 x 4 fields (4 B, or 8 B in double precision) + 1330 B) + faces 200 B + 1.65 GB. Time:
+    start + steps x 2 solves x iterations x voxels x 2.4e-7 s, scaled by the memory bandwidth of this machine, since the
+    solver is bound by it.
+
+    **Arguments:** `shape_with_separator`: grid (nz + separator layers, ny, nx); `krylov_max`: stored Krylov
+    iterations; `mixed`: float32 vectors; `device`: an accelerator (`accelerator()`), None for this machine's processor.
+    """
+    voxels = math.prod(shape_with_separator)
+    grid = voxels * (krylov_max * KRYLOV_FIELDS * (4 if mixed else 8) + VOXEL_BYTES) + live_faces * FACE_BYTES
+    if device is not None:
+        available = device.available_bytes
+        return Estimate(grid, None, device.name, available, None if available is None else grid <= available)
+    memory = int(grid + BASE_BYTES)
+    available = available_memory()
+    iterations = ITERATIONS * (voxels / ITERATIONS_VOXELS) ** ITERATIONS_GROWTH
+    work = steps * SOLVES_PER_STEP * iterations * voxels * ITERATION_SECONDS
+    seconds = START_SECONDS + work * REFERENCE_BANDWIDTH / memory_bandwidth()
+    return Estimate(memory, seconds, "cpu", available, None if available is None else memory <= available)
+
+
+def memory_bandwidth() -> float:
+    """Memory bandwidth of the processor [B/s]: a = b + s c on all cores this process may use, best of three.
+
+    Takes about a tenth of a second and 192 MB. Two passes of numpy move five numbers for each element.
+    """
+    threads = max(1, min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 64))
+    size = _TRIAD // threads
+    parts = [tuple(np.ones(size) for _ in range(3)) for _ in range(threads)]
+
+    def triad(part: tuple[np.ndarray, ...]) -> None:
+        a, b, c = part
+        np.multiply(c, 3.0, out=a)
+        np.add(a, b, out=a)
+
+    best = math.inf
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(_REPEATS):
+            start = time.perf_counter()
+            list(pool.map(triad, parts))
+            best = min(best, time.perf_counter() - start)
+    return 5 * 8 * size * threads / best
+
+
+def available_memory() -> int | None:
+    """Memory that a new program could take [B]: the kernel's estimate, or what its container leaves if that is less.
+
+    None if the system does not say.
+    """
+    free = _free_memory()
+    left = _cgroup_memory()
+    known = [amount for amount in (free, left) if amount is not None]
+    return min(known) if known else None
+
+
+def _free_memory() -> int | None:
+    """MemAvailable of Linux, else the free pages that POSIX reports."""
+    try:
+        for line in _MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _cgroup_memory() -> int | None:
+    """What the memory limit of this process's control group (a container, a batch job) leaves, None without one."""
+    try:
+        line = next(text for text in _OWN_CGROUP.read_text().splitlines() if text.startswith("0::"))
+        folder = _CGROUP / line[3:].lstrip("/")
+        # page cache counts as used but is given back on demand
+        cache = next(
+            int(t.split()[1]) for t in (folder / "memory.stat").read_text().splitlines() if t.startswith("file ")
+        )
+        limit = int((folder / "memory.max").read_text())
+        used = int((folder / "memory.current").read_text())
+    except (OSError, ValueError, StopIteration):  # no such file, or "max": no limit
+        return None
+    return max(0, limit - max(0, used - cache))
+
+
+def accelerator() -> Device | None:
+    """The accelerator that JAX would compute on, None for the processor. Imports JAX (seconds)."""
+    import jax
+
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return None
+    limits = device.memory_stats() or {}
+    free = limits["bytes_limit"] - limits.get("bytes_in_use", 0) if "bytes_limit" in limits else None
+    return Device(str(device.device_kind), free)

@@ -1,0 +1,267 @@
+"""How far can a result be trusted: the same case with voxels twice as large, and on four parts of the electrode.
+
+- Discretisation: the difference to a run on voxels of twice the size. Errors of voxel meshes fall about linearly with
+  the voxel size (the staircase of the surfaces), and for order one the error at h equals the difference between h and
+  2h. For higher orders it is an upper bound.
+- Sampling: the electrode is cut across its thickness into four quarters, each simulated by itself. Their standard
+  deviation s is the spread of volumes of a quarter of the size; the standard error of the whole is s/2.
+
+Both are given as standard uncertainties and added in quadrature.
+"""
+
+import copy
+import csv
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from scipy.interpolate import PchipInterpolator
+
+from simulator.errors import ConfigError, GeometryError
+from simulator.geometry import Electrode
+from simulator.io import RunResult
+from simulator.workflows.electrode import read_electrode
+from simulator.workflows.folder import configuration_hash, make_folder, run_folder
+from simulator.workflows.run import run
+
+if TYPE_CHECKING:
+    from simulator.config import RunConfig
+
+QUARTERS = tuple(f"quarter_{n}" for n in range(1, 5))
+#: least voxels across a quarter: below, its sides and not its structure decide
+LEAST = 8
+POINTS = 200
+#: summary values that get an error bar, beside the voltages
+QUANTITIES = ("capacity [mAh/g AM]", "utilisation [%]")
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """A value with its two standard uncertainties, in the unit of the value; NaN where one is not known."""
+
+    value: float
+    discretisation: float
+    sampling: float
+
+    @property
+    def total(self) -> float:
+        """Both in quadrature, as far as they are known."""
+        known = [u for u in (self.discretisation, self.sampling) if math.isfinite(u)]
+        return math.sqrt(sum(u * u for u in known)) if known else math.nan
+
+
+@dataclass(frozen=True)
+class StepCurve:
+    """Voltage of one protocol step against specific capacity [mAh/g], with uncertainties [V]; arrays (points,)."""
+
+    step: int
+    name: str
+    capacity: np.ndarray
+    voltage: np.ndarray
+    discretisation: np.ndarray
+    sampling: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """Both in quadrature, as far as they are known."""
+        return np.sqrt(np.nan_to_num(self.discretisation) ** 2 + np.nan_to_num(self.sampling) ** 2)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What `trust` finds: values with error bars, voltage curves, and how each run ended."""
+
+    values: dict[str, Uncertain]
+    curves: list[StepCurve]
+    status: dict[str, str]
+    folder: Path
+
+
+def trust(config: "RunConfig", console: Console | None = None) -> Trust:
+    """Run the six cases of `config`, each in a folder of its own, and put error bars on the first of them.
+
+    What is finished is not repeated, so the command can be given again after an interruption. Writes trust.json,
+    trust.csv and trust.png beside the runs.
+
+    **Errors:** ConfigError, GeometryError if the whole electrode cannot be run, or is too small to be cut in quarters.
+    """
+    console = console or Console()
+    notes = Console(stderr=True, markup=False, highlight=False)
+    folder = run_folder(config, configuration_hash(config, read_electrode(config.geometry)))
+    if config.output.dir is None:
+        folder = folder.with_name(f"trust-{folder.name}")
+    cases = case_configs(config, folder)
+    make_folder(folder)
+    status, results = {}, {}
+    for number, (name, case) in enumerate(cases.items(), start=1):
+        notes.print(f"[{number}/{len(cases)}] {name}")
+        try:
+            outcome = run(case, Console(quiet=True))
+        except GeometryError as error:
+            if name == "full":
+                raise
+            status[name] = "not possible"
+            notes.print(f"{name} cannot be run: {error}", soft_wrap=True)
+            continue
+        status[name] = outcome.status
+        if outcome.status == "interrupted":
+            raise KeyboardInterrupt
+        results[name] = outcome.result
+    found = evaluate(results, status, folder)
+    write(found)
+    from simulator import viz
+
+    viz.plot_trust(found, folder / "trust.png")
+    console.print(table(found))
+    return found
+
+
+def case_configs(config: "RunConfig", folder: Path) -> dict[str, "RunConfig"]:
+    """Name -> configuration of the six runs. **Errors:** GeometryError if the electrode is too small."""
+    whole = dataclasses.replace(copy.deepcopy(config.geometry), coarsen=1)
+    electrode = read_electrode(whole)
+    factor = config.geometry.coarsen
+    across = min(electrode.shape[1:]) // (2 * factor)
+    if across < LEAST or min(electrode.shape) < 2 * factor:
+        raise GeometryError(
+            f"The electrode has {electrode.shape} voxels; a quarter would be {across} wide, and at least {LEAST} are "
+            "needed. Use a larger image for error bars."
+        )
+    geometries = {
+        "full": config.geometry,
+        "coarse": dataclasses.replace(config.geometry, coarsen=2 * factor),
+        **{
+            name: dataclasses.replace(config.geometry, crop=ranges)
+            for name, ranges in zip(QUARTERS, quarters(electrode, config.geometry.crop), strict=True)
+        },
+    }
+    cases = {}
+    for name, geometry in geometries.items():
+        output = dataclasses.replace(config.output, dir=str(folder / name), pictures=False)
+        cases[name] = dataclasses.replace(config, geometry=geometry, output=output, resume=True)
+    return cases
+
+
+def quarters(electrode: Electrode, crop: list | None) -> list[list]:
+    """Crops (in voxels of the image) of the four quarters of an electrode that was itself cut out by `crop`."""
+    start = [0 if c is None or c[0] is None else c[0] for c in (crop or [None] * 3)]
+    _, ny, nx = electrode.shape
+    halves = [[(0, n // 2), (n // 2, n)] for n in (ny, nx)]
+    z = None if crop is None else crop[0]
+    return [
+        [z, [start[1] + y0, start[1] + y1], [start[2] + x0, start[2] + x1]]
+        for y0, y1 in halves[0]
+        for x0, x1 in halves[1]
+    ]
+
+
+def evaluate(results: Mapping[str, RunResult], status: Mapping[str, str], folder: Path) -> Trust:
+    """Error bars of the run "full" from the others, as far as they came to an end."""
+    full = results["full"]
+    good = {name: r for name, r in results.items() if status[name] == status["full"]}
+    parts = [good[name] for name in QUARTERS if name in good]
+    coarse = good.get("coarse")
+
+    def uncertain(values: dict[str, float]) -> Uncertain:
+        spread = [values[name] for name in QUARTERS if name in values]
+        return Uncertain(
+            values["full"],
+            abs(values["full"] - values["coarse"]) if "coarse" in values else math.nan,
+            float(np.std(spread, ddof=1)) / 2.0 if len(spread) > 1 else math.nan,
+        )
+
+    values = {q: uncertain({n: float(r.summary[q]) for n, r in good.items()}) for q in QUANTITIES}
+    curves = []
+    for step in current_steps(full):
+        used = {"full": full, **({"coarse": coarse} if coarse else {})}
+        used |= {f"{n}": part for n, part in enumerate(parts)}
+        sampled = {name: step_curve(r, step) for name, r in used.items()}
+        sampled = {name: c for name, c in sampled.items() if c[0].size > 1}
+        last = min(float(q[-1]) for q, _ in sampled.values())
+        capacity = np.linspace(0.0, last, POINTS)
+        volts = {name: _smooth(capacity, q, v) for name, (q, v) in sampled.items()}
+        unknown = np.full(POINTS, np.nan)
+        spread = [volts[name] for name in volts if name not in ("full", "coarse")]
+        curve = StepCurve(
+            step,
+            str(full.config["protocol"]["steps"][step - 1]) if full.config else f"Step {step}",
+            capacity,
+            volts["full"],
+            np.abs(volts["full"] - volts["coarse"]) if "coarse" in volts else unknown,
+            np.std(spread, axis=0, ddof=1) / 2.0 if len(spread) > 1 else unknown,
+        )
+        curves.append(curve)
+        for share in (0.25, 0.5, 0.75):
+            at = int(share * (POINTS - 1))
+            key = f"voltage of step {step} at {capacity[at]:.1f} mAh/g [V]"
+            values[key] = Uncertain(*(float(a[at]) for a in (curve.voltage, curve.discretisation, curve.sampling)))
+    return Trust(values, curves, dict(status), folder)
+
+
+def _smooth(at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Monotone cubic interpolation: the straight lines of np.interp would add tenths of a millivolt."""
+    distinct = np.flatnonzero(np.diff(x, prepend=-np.inf) > 0)
+    if distinct.size < 2:
+        return np.full_like(at, y[0])
+    return PchipInterpolator(x[distinct], y[distinct])(np.clip(at, x[0], x[-1]))
+
+
+def current_steps(result: RunResult) -> list[int]:
+    """Numbers of the protocol steps with a current."""
+    number, current = result.timeseries["step_count"], result.timeseries["current_ampere"]
+    return [int(n) for n in np.unique(number) if current[number == n][-1] != 0]
+
+
+def step_curve(result: RunResult, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Specific capacity [mAh/g] since the start of `step` and voltage [V], one value per time step."""
+    series = result.timeseries
+    rows = series["step_count"] == step
+    charge = np.abs(series["charge_coulomb"][rows])
+    mass = float(result.parameters["derived"]["am_mass_kg"])
+    passed = np.abs(charge - charge[:1]) / 3.6 / (1e3 * mass)
+    return passed, series["voltage_volt"][rows]
+
+
+def write(found: Trust) -> None:
+    """trust.json with the values, trust.csv with the curves. **Errors:** ConfigError if the folder is not writable."""
+    data = {
+        "status": found.status,
+        "values": {name: {**dataclasses.asdict(u), "total": u.total} for name, u in found.values.items()},
+    }
+    try:
+        (found.folder / "trust.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        with (found.folder / "trust.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            head = ("Step / 1", "Specific capacity / mAh/g", "Voltage / V")
+            writer.writerow([*head, "Discretisation / V", "Sampling / V", "Total / V"])
+            for c in found.curves:
+                columns = (c.capacity, c.voltage, c.discretisation, c.sampling, c.total)
+                writer.writerows([c.step, *map(repr, map(float, row))] for row in zip(*columns, strict=True))
+    except OSError as error:
+        raise ConfigError(f"Cannot write to {found.folder}: {error.strerror or error}. Free some space.") from error
+
+
+def table(found: Trust) -> Table:
+    """The values with their error bars."""
+    shown = Table(title=Text(f"error bars: {found.folder}", style="bold"), title_justify="left")
+    for name in ("", "value", "±", "discretisation", "sampling"):
+        shown.add_column(name, justify="left" if not name else "right")
+    for name, u in found.values.items():
+        volts = name.startswith("voltage")
+        number = "{:.4f}" if volts else "{:.4g}"
+        error = "{:.4f}" if volts else "{:.2g}"
+        cells = [number.format(u.value)]
+        cells += [error.format(x) if math.isfinite(x) else "-" for x in (u.total, u.discretisation, u.sampling)]
+        shown.add_row(Text(name), *cells)
+    failed = [f"{name}: {status}" for name, status in found.status.items() if status != found.status["full"]]
+    caption = "±: one standard uncertainty, both causes in quadrature"
+    shown.caption = caption + (". Left out: " + ", ".join(failed) if failed else "")
+    return shown
