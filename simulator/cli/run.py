@@ -42,7 +42,7 @@ values (bare numbers are SI):
   solver.rtol=1e-4 output.dir=results/a
   cell.electrolyte.kappa=0.05               replaces one value of the parameter set
   'protocol.steps=[Charge at C/10 until 4.2 V, Rest for 1 hour]'
-  geometry=file geometry.path=stack.tif 'geometry.labels={{pore: 0, am: 1, cbd: 2}}'
+  geometry.path=stack.tif 'geometry.labels={{pore: 0, am: 1, cbd: 2}}'
 
 The output folder gets run.vtkhdf (fields), curve.bdf.csv, pictures and config.yaml. Its name holds a hash of
 the configuration: the same command again finds the finished run, and resume=true goes on with an

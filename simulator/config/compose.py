@@ -1,10 +1,11 @@
 """From the words of a command line to a checked `RunConfig`.
 
 Hydra composes the groups of `conf/` and owns the override grammar. Names are checked here first, because a
-mistyped one deserves the nearest right name. Two spellings are added to Hydra's:
+mistyped one deserves the nearest right name. Three spellings are added to Hydra's:
 
 - `cell.electrolyte.kappa=0.05` is short for `++cell.overrides.electrolyte.kappa=0.05`: it replaces one value
   of the parameter set. The long form works as well, with or without the plus signs.
+- `geometry.path=stack.tif` without a choice of geometry means `geometry=file`.
 - A whole mapping, `geometry.labels={am: 255, electrolyte: 0}`, replaces that of the group and is not merged
   into it.
 """
@@ -49,7 +50,11 @@ def load(overrides: Sequence[str] = ()) -> RunConfig:
     """
     words: list[str] = []
     replaced: list[Override] = []
-    for override in map(_parse, overrides):
+    parsed = [_parse(text) for text in overrides]
+    chosen = {override.key_or_group for override in parsed}
+    if "geometry.path" in chosen and "geometry" not in chosen:
+        words.append("geometry=file")  # an image of one's own must not get the labels of the demonstration
+    for override in parsed:
         word = _word(override)
         if _is_mapping(override.key_or_group) and isinstance(override.value(), dict):
             replaced.append(override)

@@ -33,7 +33,7 @@ STEPS_PER_HALF_CYCLE = 45
 #: reading, compiling, writing [s]
 START_SECONDS = 20.0
 #: `memory_bandwidth()` of that machine [B/s]
-REFERENCE_BANDWIDTH = 5.1e10
+REFERENCE_BANDWIDTH = 9.6e10
 
 _TRIAD = 8_000_000  # numbers in each of three arrays: 192 MB, beyond the cache of most processors
 _REPEATS = 3

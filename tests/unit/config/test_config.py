@@ -241,3 +241,9 @@ def test_crops_coarsening_and_checkpoints_are_checked(word: str, said: str) -> N
     with pytest.raises(ConfigError) as caught:
         load([word])
     assert word.partition("=")[0] in str(caught.value) and said in str(caught.value)
+
+
+def test_a_path_alone_means_an_image_of_ones_own_with_none_of_the_demonstrations_labels() -> None:
+    assert load(["geometry.path=stack.tif"]) == load(["geometry=file", "geometry.path=stack.tif"])
+    assert load(["geometry.path=stack.tif"]).geometry.labels == {}
+    assert load(["geometry.path=stack.tif", "geometry=ct_nmc"]).geometry.labels["electrolyte"] == 0
