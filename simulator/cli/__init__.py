@@ -4,6 +4,7 @@ A command is one module with `main(arguments) -> int` and one line in `COMMANDS`
 their command is called, so that `--help` does not wait for JAX.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
@@ -47,6 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("voxelyte: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough, as in `voxelyte inspect --json | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _refuse(f"{where}{error.strerror or error}. Free some space, or check the path and your permissions.")
     except SystemExit as stop:  # argparse ends so, after its own message
         return stop.code if isinstance(stop.code, int) else EXIT_BAD_INPUT
 

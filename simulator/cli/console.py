@@ -1,10 +1,13 @@
-"""What commands share: how warnings are shown."""
+"""What commands share: exit codes, and how warnings are shown."""
 
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
+
+EXIT_STOPPED = 3  # by physics or numerics
+STATUS_CODES = {"finished": 0, "interrupted": 130}  # of a run; every other status: EXIT_STOPPED
 
 
 @contextmanager
@@ -22,6 +25,7 @@ def plain_warnings() -> Iterator[None]:
         print(f"voxelyte: warning: {message}", file=file or sys.stderr)
 
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of libraries: nothing for a user to do
         warnings.simplefilter("always", UserWarning)  # what a user should know, whatever Python is told to hide
         warnings.showwarning = show
         yield

@@ -3,12 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from simulator.cli.console import plain_warnings
+from simulator.cli.console import EXIT_STOPPED, STATUS_CODES, plain_warnings
 from simulator.errors import ConfigError
 from simulator.resources import config_groups
-
-EXIT_STOPPED = 3  # by physics or numerics
-_STATUS_CODES = {"finished": 0, "interrupted": 130}  # every other status: EXIT_STOPPED
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     from simulator.workflows.run import run
 
     with plain_warnings():
-        return _STATUS_CODES.get(run(settings).status, EXIT_STOPPED)
+        return STATUS_CODES.get(run(settings).status, EXIT_STOPPED)
 
 
 def _parser() -> argparse.ArgumentParser:

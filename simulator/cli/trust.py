@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from simulator.cli.console import plain_warnings
+from simulator.cli.console import EXIT_STOPPED, STATUS_CODES, plain_warnings
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,8 +15,8 @@ def main(arguments: Sequence[str]) -> int:
     from simulator.workflows.trust import trust
 
     with plain_warnings():
-        trust(settings)
-    return 0
+        found = trust(settings)
+    return STATUS_CODES.get(found.status["full"], EXIT_STOPPED)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ def main(arguments: Sequence[str]) -> int:
         view(
             options.path,
             ViewOptions(
-                field=options.field,
+                field="sto" if options.field == "soc" else options.field,  # pictures show it as SOC
                 time=options.time,
                 step=options.step,
                 output=options.output,

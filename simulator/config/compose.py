@@ -13,6 +13,7 @@ mistyped one deserves the nearest right name. Three spellings are added to Hydra
 import dataclasses
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 from hydra import compose, initialize_config_dir
@@ -104,10 +105,13 @@ def _parse(text: str) -> Override:
     try:
         override = OverridesParser.create().parse_override(_quoted(text))
     except HydraException as error:
+        if "=" not in text:
+            hint = f"geometry.path={text}" if Path(text).suffix else "for example solver.rtol=1e-4"
+            raise ConfigError(f"{text!r} is no setting. Write KEY=VALUE: {hint}.") from error
         reason = next((line.strip() for line in str(error).splitlines() if "parsing" not in line), "")
         raise ConfigError(
-            f"Cannot read {text!r} ({reason}). Write KEY=VALUE, for example solver.rtol=1e-4. A value with "
-            """special characters needs quotes inside the shell's: 'geometry.path="a=b.tif"'."""
+            f"Cannot read {text!r} ({reason}). Write KEY=VALUE, for example solver.rtol=1e-4. Text with special "
+            """characters inside a list or a mapping needs double quotes: '{value: "1e-14*exp(-3*sto)"}'."""
         ) from error
     if override.is_sweep_override():
         raise ConfigError(
@@ -115,6 +119,13 @@ def _parse(text: str) -> Override:
             "Write a list as [a, b]; quote a text that holds a comma."
         )
     return override
+
+
+def _all_keys() -> list[str]:
+    """Every key, parameters included."""
+    from simulator.workflows.completion import parameter_names  # without JAX
+
+    return [*_KEYS, *(f"cell.{name}" for name in parameter_names())]
 
 
 def _word(override: Override) -> str:
@@ -128,8 +139,8 @@ def _word(override: Override) -> str:
     if key in SWITCHES and not delete:
         return text
     if group not in SCHEMA or override.package is not None:
-        full = [known for known in _KEYS if known.endswith(f".{key}")]
-        hint = did_you_mean(full[0], full) if full else did_you_mean(group, [*SCHEMA, *SWITCHES])
+        full = [known for known in _all_keys() if known.endswith(f".{key}")]
+        hint = f" Did you mean {' or '.join(map(repr, full))}?" if full else did_you_mean(group, [*SCHEMA, *SWITCHES])
         raise ConfigError(f"Unknown setting {text!r}.{hint}")
     if not rest:
         option, options = override.value(), config_groups()[group]

@@ -374,7 +374,7 @@ def value_counts(image: NDArray) -> dict[int, int]:
     **Errors:** `GeometryError` if the values are too far apart to be labels.
     """
     lowest, highest = int(image.min()), int(image.max())
-    if highest - lowest >= _MAX_SPAN:
+    if highest - lowest >= _MAX_SPAN or max(abs(lowest), highest) >= 2**62:
         raise GeometryError(
             f"The image holds values from {lowest} to {highest}: grey levels or particle numbers, not phase "
             "labels. Segment it first, or give the phases as labels."
@@ -397,7 +397,9 @@ def _remap(image: NDArray, table: dict[int, int]) -> NDArray[np.uint8]:
         raise GeometryError(
             f"Image values without a label: {', '.join(share[v] for v in unknown[:_SHOWN])}{more}; labelled "
             f"are {sorted(table)}.{grey} Give every value a name, such as "
-            f"labels={{'pore': 0, 'am': 85, 'cbd': 170}}; names: {', '.join(PHASES)}."
+            "labels={'pore': 0, 'am': 85, 'cbd': 170} (on the command line "
+            f"'geometry.labels={{pore: 0, am: 85, cbd: 170}}'); names: {', '.join(PHASES)}. `voxelyte inspect` "
+            "shows what the image holds."
         )
     if not any(table[v] == AM for v in present):
         raise GeometryError(

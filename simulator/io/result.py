@@ -156,7 +156,10 @@ class RunResult:
         first, last = float(self.field_times[0]), float(self.field_times[-1])
         slack = 1e-9 * max(abs(first), abs(last))  # times that were computed in another order of operations
         if not first - slack <= t <= last + slack:
-            raise ConfigError(f"No fields were saved at t = {t} s: saved times span {first} to {last} s.")
+            raise ConfigError(
+                f"No fields were saved at t = {t:.6g} s ({t / 3600:.3g} h): the saved times span {first:.6g} to "
+                f"{last:.6g} s ({last / 3600:.3g} h)."
+            )
         return int(np.argmin(np.abs(self.field_times - t)))
 
     def field(self, name: str, index: int | None = None, *, t: float | None = None) -> np.ndarray:

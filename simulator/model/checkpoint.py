@@ -1,6 +1,7 @@
 """What a run needs to go on exactly where it stopped."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import jax
 import numpy as np
 
 from simulator.errors import ConfigError
+from simulator.materials import Opaque
 from simulator.model.cell import CellModel
 
 
@@ -34,13 +36,23 @@ class Checkpoint:
 
 
 def fingerprint(model: CellModel, settings: Sequence[Any]) -> str:
-    """SHA-256 of every array and function of a cell and of `settings` (anything with a faithful repr)."""
+    """SHA-256 of every array and function of a cell and of `settings` (anything with a faithful repr).
+
+    A plain Python function counts by its name and its compiled code, not by its place in memory.
+    """
     digest = hashlib.sha256()
     leaves, structure = jax.tree.flatten(model)
-    digest.update(str(structure).encode())
+    digest.update(_placeless(str(structure)))
+    for part in jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, Opaque)):
+        if isinstance(part, Opaque) and hasattr(part.fn, "__code__"):
+            digest.update(part.fn.__code__.co_code + _placeless(repr(part.fn.__code__.co_consts)))
     for leaf in leaves:
         values = np.asarray(leaf)
         digest.update(f"{values.dtype}{values.shape}".encode())
         digest.update(np.ascontiguousarray(values).tobytes())
     digest.update(repr(tuple(settings)).encode())
     return digest.hexdigest()
+
+
+def _placeless(text: str) -> bytes:
+    return re.sub(r" at 0x[0-9a-f]+", "", text).encode()

@@ -98,9 +98,7 @@ class _ParticleIndex:
         assert electrode.particle is not None
         # number 1, 2, ... in the order of the facts; 0: none
         label = np.where(electrode.phase == AM, electrode.particle, 0).ravel()
-        number = np.zeros(int(label.max()) + 1, np.int64)
-        number[facts.label] = 1 + np.arange(len(facts))
-        label = number[label]
+        label = np.where(label > 0, 1 + np.searchsorted(facts.label, label), 0)
         self.count = len(facts)
         self._voxels = np.flatnonzero(label)
         self._voxel_label = label[self._voxels] - 1

@@ -164,7 +164,9 @@ class Run:
         dt_max = passes / POINTS_PER_CAPACITY if self.options.dt_max is None else self.options.dt_max
         while self.now.t < self.now.end * (1.0 - 1e-12):
             if self.counts["steps"] >= self.options.max_steps:
-                raise Stop("interrupted", f"solver.max_steps = {self.options.max_steps} steps were not enough.")
+                raise Stop(
+                    "interrupted", f"solver.max_steps = {self.options.max_steps} steps were not enough: raise it."
+                )
             hit = self._advance(events, drive, scale, dt_max)
             if hit is None:
                 self._save_if_due(current)

@@ -79,7 +79,8 @@ def simulate(
     identity = fingerprint(
         cell.model,
         (
-            *(step.describe() for step in steps),
+            *steps,
+            *(step.current(one_c=cell.one_c, area=cell.area, am_mass=cell.am_mass) for step in steps),
             *(repr(options.numerical()), asked.tolist(), tuple(fields), rtol, snapshots),
             *(cell.value(name) for name in ("voltage_limits", "sto_init", "electrolyte.c_e_max")),
             *(cell.one_c, cell.theoretical_capacity),

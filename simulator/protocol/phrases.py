@@ -26,6 +26,8 @@ _RATES = {
     "a": ("A", 0),
     "ma": ("A", -3),
     "ua": ("A", -6),
+    "na": ("A", -9),
+    "pa": ("A", -12),
     "a/m2": ("A/m2", 0),
     "ma/cm2": ("mA/cm2", 0),
     "ua/cm2": ("mA/cm2", -3),
@@ -122,7 +124,8 @@ def rate(text: str, words: str) -> tuple[float, str]:
         raise misunderstood(
             text,
             words,
-            "expected a rate such as 'C/10', '0.1C', '2 A/m2', '0.2 mA/cm2', '18 mA/g', '5 mA' or '1 A'.",
+            "expected a rate such as 'C/10', '0.1C', '2 A/m2', '0.2 mA/cm2', '18 mA/g', '5 nA' or '1 A'"
+            + (", and 'until' before the voltage." if re.search(r"\bto\b", words) else "."),
         )
     if value == 0:
         raise misunderstood(text, words, "a rate must be above zero; use 'Rest for ...' for no current.")

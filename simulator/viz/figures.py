@@ -1,7 +1,8 @@
 """What all figures share (fonts, titles, saving) and the slices. Micrometres, millivolts and SOC; all else is SI."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,22 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     known = figure.canvas.get_supported_filetypes()
     if path.suffix[1:] not in known:
         raise ConfigError(f"Cannot draw to '{path.name}'. Known extensions: {', '.join(sorted(known))}.")
-    figure.savefig(path)
+    with writing(path):
+        figure.savefig(path)
     return path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Half a picture is deleted. **Errors:** ConfigError if it cannot be written (full disk, no such folder)."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise ConfigError(
+            f"'{path}' cannot be written: {error.strerror or error}. Free some space, or choose another place."
+        ) from error
 
 
 def plot_slices(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from simulator.errors import ConfigError
 from simulator.viz.fields import Limits, Run, check_fields, common_range, show_field
-from simulator.viz.figures import STYLE, step_title
+from simulator.viz.figures import STYLE, step_title, writing
 from simulator.viz.offscreen import can_render
 from simulator.viz.scene import Scene, planes_figure, set_title
 
@@ -79,10 +79,11 @@ def write_movie(
             slices = True
     with mpl.rc_context(STYLE):
         frames = _frames(run, field, chosen, colours, slices)
-        if path.suffix == ".gif":
-            _write_gif(path, frames, fps, colours[1])
-        else:
-            _write_mp4(path, frames, fps)
+        with writing(path):
+            if path.suffix == ".gif":
+                _write_gif(path, frames, fps, colours[1])
+            else:
+                _write_mp4(path, frames, fps)
     return path
 
 

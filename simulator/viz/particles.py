@@ -51,7 +51,9 @@ def plot_particles(run: Run, path: str | os.PathLike[str]) -> Path:
     **Errors:** ConfigError if the run stored no particles, or for an unknown extension.
     """
     particles = particles_of(run)
-    if particles is None or run.field_times.size == 0:
+    if particles is not None and run.field_times.size == 0:
+        raise ConfigError("The run holds no saved step yet, so there is no history to draw.")
+    if particles is None:
         raise ConfigError("The run stored no histories of particles. Repeat it with output.particles=true to get them.")
     soc = to_soc(run, particles.sto)
     volume, coverage = np.asarray(particles.volume), np.asarray(particles.coverage)

@@ -36,6 +36,8 @@ class Curves(Protocol):
 
     @property
     def curves(self) -> Sequence[Curve]: ...
+    @property
+    def parts(self) -> int: ...  # quarters that the sampling comes from
 
 
 def plot_trust(found: Curves, path: str | os.PathLike[str]) -> Path:
@@ -60,7 +62,9 @@ def plot_trust(found: Curves, path: str | os.PathLike[str]) -> Path:
             top.legend()
             bottom.plot(q, 1e3 * u, color="k", label="both")
             bottom.plot(q, 1e3 * curve.discretisation, color=_GRID, ls="--", label="discretisation (h against 2h)")
-            bottom.plot(q, 1e3 * curve.sampling, color=_SAMPLE, ls="-.", label="sampling (four quarters)")
+            bottom.plot(
+                q, 1e3 * curve.sampling, color=_SAMPLE, ls="-.", label=f"sampling ({found.parts} of 4 quarters)"
+            )
             bottom.set(ylabel="Uncertainty [mV]", xlabel=r"Specific capacity [mAh g$^{-1}$ active material]")
             bottom.set_ylim(bottom=0.0)
             bottom.legend()

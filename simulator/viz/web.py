@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 
 from simulator.errors import ConfigError
 from simulator.viz.fields import Limits, Run, check_fields, check_step, common_range, show_field
-from simulator.viz.figures import COLLECTOR_COLOUR, SEPARATOR_COLOUR, lengths_um, step_title, ticks
+from simulator.viz.figures import COLLECTOR_COLOUR, SEPARATOR_COLOUR, lengths_um, step_title, ticks, writing
 
 _MAX_CELLS = 128  # per axis; a larger image is drawn with every second (third, ...) voxel
 _BUDGET = 8_000_000  # voxel values of all steps: about as many bytes, some 3 MB of page
@@ -87,7 +87,8 @@ def write_page(
     text = json.dumps(data, allow_nan=False).replace("</", "<\\/")
     name = html.escape(title or f"{plain_label(last.label)} in 3D")
     template = resources.files("simulator.viz").joinpath("page.html").read_text(encoding="utf-8")
-    path.write_text(template.replace("__TITLE__", name).replace("__DATA__", text), encoding="utf-8")
+    with writing(path):
+        path.write_text(template.replace("__TITLE__", name).replace("__DATA__", text), encoding="utf-8")
     return path
 
 

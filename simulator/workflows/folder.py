@@ -10,15 +10,17 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from simulator.errors import ConfigError
 from simulator.geometry import Electrode
 from simulator.io import RunResult, read_result
+from simulator.io.atomic import replaced
 from simulator.resources import MESH_PREFIX, image_path
 
 if TYPE_CHECKING:
@@ -67,8 +69,8 @@ def _map_tables(value: Any, replace: Callable[[Path], str]) -> Any:
         return {key: _map_tables(part, replace) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_map_tables(part, replace) for part in value]
-    if isinstance(value, str) and value.lower().endswith(_TABLES) and Path(value).is_file():
-        return replace(Path(value))
+    if isinstance(value, str) and value.lower().endswith(_TABLES) and Path(value).expanduser().is_file():
+        return replace(Path(value).expanduser())
     return value
 
 
@@ -97,20 +99,26 @@ def plan(config: "RunConfig", folder: Path, digest: str) -> Plan:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"output.dir={folder} is a file. Choose a folder.")
-    if config.output.overwrite:
-        return Plan.start
     result = folder / RESULT
     if not result.exists():
-        others = sorted(p.name for p in folder.iterdir() if p.name not in (CONFIG, LOCK)) if folder.is_dir() else []
-        if others:
+        names = {p.name for p in folder.iterdir() if not is_leftover(p)} if folder.is_dir() else set()
+        others = sorted(names - {CONFIG, LOCK})
+        if others and not config.output.overwrite:
             named = ", ".join(others[:3]) + (", ..." if others[3:] else "")
             raise ConfigError(
                 f"output.dir={folder} holds other files ({named}) and no run. Choose an empty or new folder, "
                 "or set output.overwrite=true to write beside them."
             )
         return Plan.start
-    old = read_result(result)
-    if old.provenance.get(HASH) != digest:
+    old = _read_or_none(result) if config.output.overwrite else read_result(result)
+    same = old is not None and old.provenance.get(HASH) == digest
+    # To go on with this very run comes before replacing it: nothing that was computed is lost by mistake.
+    goes_on = same and old is not None and old.status in RESUMABLE and checkpoint_path(result).exists()
+    if config.resume and goes_on:
+        return Plan.resume
+    if old is None or config.output.overwrite:
+        return Plan.start
+    if not same:
         raise ConfigError(
             f"output.dir={folder} holds the results of another run ({_difference(old, config, folder)}). Choose "
             "another folder, or set output.overwrite=true to replace them."
@@ -124,8 +132,26 @@ def plan(config: "RunConfig", folder: Path, digest: str) -> Plan:
             f"output.dir={folder} holds this run, interrupted after {reached}. Go on with resume=true, or start anew "
             "with output.overwrite=true."
         )
-    # killed before its first checkpoint: nothing is lost by a new start
-    return Plan.resume if checkpoint_path(result).exists() else Plan.start
+    return Plan.start  # killed before its first checkpoint: nothing is lost
+
+
+def _read_or_none(result: Path) -> RunResult | None:
+    try:
+        return read_result(result)
+    except ConfigError:  # damaged, and about to be replaced
+        return None
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether `path` is what a killed process was writing: never part of a result."""
+    return path.name.startswith(".") and path.name.endswith(".part")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what killed processes were writing. Call it with the folder locked."""
+    for path in folder.iterdir():
+        if is_leftover(path):
+            path.unlink(missing_ok=True)
 
 
 def _difference(old: RunResult, config: "RunConfig", folder: Path) -> str:
@@ -158,24 +184,34 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
+def save_config(values: Mapping[str, Any], path: Path) -> None:
+    """Write a configuration as YAML, replacing an older one as a whole. **Errors:** ConfigError if that fails."""
+    try:
+        with replaced(path) as temporary:
+            OmegaConf.save(OmegaConf.create(dict(values)), temporary)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror or error}. Free some space, or choose another output.dir."
+        ) from error
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process. **Errors:** ConfigError if another run is writing to it."""
     import fcntl  # not on Windows, where nothing else of this program has been tried either
 
-    with (folder / LOCK).open("w") as stream:
+    with ExitStack() as stack:
         try:
+            # The file stays: two processes that delete and make it could hold locks on two different files.
+            stream = stack.enter_context((folder / LOCK).open("a"))
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(
                 f"Another run is writing to {folder} at this moment. Wait for it, or choose another output.dir."
             ) from error
         except OSError:
-            pass  # a network file system without locks: go without
-        try:
-            yield
-        finally:
-            (folder / LOCK).unlink(missing_ok=True)
+            pass  # a folder that is only read, or a network file system without locks: go without
+        yield
 
 
 def portable(config: "RunConfig", folder: Path) -> dict[str, Any]:

@@ -37,6 +37,7 @@ PICTURE = "inspect.png"
 SEPARATOR_LAYERS = 16
 #: phases that a handful of values may be, in the order of a suggestion
 _GUESS = {1: ("am",), 2: ("electrolyte", "am"), 3: ("pore", "am", "cbd"), 4: ("pore", "am", "cbd", "electrolyte")}
+_NAMES = ("pore", "am", "cbd", "electrolyte")
 _SHOWN = 12  # values listed
 _GREY = 64  # more values than this are grey levels
 
@@ -151,22 +152,32 @@ def _advice(report: Inspection) -> str | None:
         return None
     words = []
     note = ""
-    if image.shares is not None and not set(image.shares) <= set(report.meaning):
-        values = list(image.shares)
-        if len(values) > _GREY:
-            return f"The image holds {len(values)} values: grey levels. Segment it first, one number for each phase."
-        names = _GUESS.get(len(values))
-        if names is None:
+    if image.shares is None:  # no whole numbers: what is wrong has been said
+        return None
+    unknown = [value for value in image.shares if value not in report.meaning]
+    if unknown:
+        if len(image.shares) > _GREY:
+            count = len(image.shares)
+            return f"The image holds {count} values: grey levels. Segment it first, one number for each phase."
+        # what has a meaning keeps it, the rest is guessed
+        kept = {value: report.meaning[value] for value in image.shares if value in report.meaning}
+        guess = _GUESS.get(len(image.shares), ()) if not kept else [n for n in _NAMES if n not in kept.values()]
+        if len(guess) < len(unknown):
             words.append("'geometry.labels={pore: 0, am: [1, 2], cbd: 3}'")
             note = " Give every value to a phase; several values of one phase make a list."
         else:
-            pairs = ", ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
-            words.append(f"'geometry.labels={{{pairs}}}'")
-            note = f" Which value is which phase is only guessed here: {PICTURE} shows them."
+            pairs = kept | dict(zip(unknown, guess, strict=False))
+            listed = ", ".join(f"{pairs[value]}: {value}" for value in image.shares)
+            words.append(f"'geometry.labels={{{listed}}}'")
+            note = f" Which phase {_and(unknown)} is is only guessed here: {PICTURE} shows the values."
     if image.voxel_size is None:
         words.append("'geometry.voxel_size=0.4 um'")
         note += " The voxel size is an example: take yours."
     return f"Add to the command: {' '.join(words)}.{note}" if words else None
+
+
+def _and(values: list[int]) -> str:
+    return " and ".join(str(value) for value in values)
 
 
 def _estimate(config: "RunConfig", electrode: Electrode, steps: int, device: Device | None) -> Estimate:

@@ -17,7 +17,8 @@ ADVICE = {
     "salt_saturated": "The salt reached its solubility somewhere. Lower the current, or raise D_e.",
     "newton_failed": "Newton's method did not converge. Try solver.dt_max=60 or solver.precision=double.",
     "dt_min": "The time step fell below solver.dt_min. Raise solver.rtol, or lower solver.dt_min.",
-    "interrupted": "All that was computed is saved; the same command with resume=true goes on from there.",
+    "interrupted": "The same command with resume=true goes on from the last checkpoint. Free some space if the disk "
+    "is full.",
 }
 
 

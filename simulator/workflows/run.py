@@ -4,18 +4,17 @@ import dataclasses
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
 from rich.console import Console
 
 from simulator.errors import ConfigError
-from simulator.geometry import Electrode, label_particles
-from simulator.io import RunResult, read_result, write_bdf_csv
+from simulator.geometry import label_particles
+from simulator.io import RunResult, collect_provenance, read_result, write_bdf_csv
 from simulator.model import Progress, SolverOptions, build_cell
 from simulator.model.simulate import check_arguments
 from simulator.protocol import parse_protocol
@@ -31,7 +30,9 @@ from simulator.workflows.folder import (
     make_folder,
     plan,
     portable,
+    remove_leftovers,
     run_folder,
+    save_config,
 )
 from simulator.workflows.progress import StepProgress
 from simulator.workflows.report import ADVICE, stored_summary, summarise, table
@@ -62,43 +63,30 @@ def run(config: "RunConfig", console: Console | None = None) -> RunOutcome:
     """
     console = console or Console()
     notes = Console(stderr=True, markup=False, highlight=False)
-    electrode = read_electrode(config.geometry)
-    digest = configuration_hash(config, electrode)
-    folder = run_folder(config, digest)
-    todo = plan(config, folder, digest)
-    if todo is Plan.skip:
-        notes.print(f"Done before, with the same configuration: {folder}", soft_wrap=True)
-        notes.print("output.overwrite=true would repeat it.")
-        old = read_result(folder / RESULT)
-        message = str(old.summary.get("message", ""))
-        return _conclude(folder, console, notes, old.status, message, stored_summary(old.summary), old.solver)
+    with _collected_warnings() as said, ExitStack() as stack:
+        electrode = read_electrode(config.geometry)
+        digest = configuration_hash(config, electrode)
+        folder = run_folder(config, digest)
+        if folder.is_dir():
+            stack.enter_context(locked(folder))
+        todo = plan(config, folder, digest)
+        if todo is Plan.skip:
+            return _show_again(config, folder, console, notes)
 
-    with _collected_warnings() as said:
-        return _simulate(config, electrode, digest, folder, todo, said, console, notes)
-
-
-def _simulate(
-    config: "RunConfig",
-    electrode: Electrode,
-    digest: str,
-    folder: Path,
-    todo: Plan,
-    said: list[str],
-    console: Console,
-    notes: Console,
-) -> RunOutcome:
-    """The part of `run` that computes. `said` collects the warnings."""
-    if todo is Plan.resume:
-        said += read_result(folder / RESULT).summary.get("warnings", [])
-    steps = parse_protocol(config.protocol.steps)
-    if config.output.particles:
-        electrode = label_particles(electrode)
-    cell = build_cell(electrode, config.cell.parameter_set, config.cell.overrides, min_live=config.geometry.min_live)
-    fields = tuple(config.output.fields)
-    check_arguments(cell, steps, None, fields, config.solver.rtol, config.output.snapshots)  # before a file is made
-    make_folder(folder)
-    with locked(folder):
-        OmegaConf.save(OmegaConf.create(portable(config, folder)), folder / CONFIG)
+        steps = parse_protocol(config.protocol.steps)
+        if config.output.particles:
+            electrode = label_particles(electrode)
+        overrides, min_live = config.cell.overrides, config.geometry.min_live
+        cell = build_cell(electrode, config.cell.parameter_set, overrides, min_live=min_live)
+        fields = tuple(config.output.fields)
+        check_arguments(cell, steps, None, fields, config.solver.rtol, config.output.snapshots)
+        if not folder.is_dir():  # all that can be wrong with the input has been said
+            make_folder(folder)
+            stack.enter_context(locked(folder))
+            todo = plan(config, folder, digest)
+        make_folder(folder)
+        remove_leftovers(folder)
+        save_config(portable(config, folder), folder / CONFIG)
         notes.print(f"{electrode!r} -> {folder}", soft_wrap=True)
         solver = dataclasses.asdict(config.solver)
         rtol = solver.pop("rtol")
@@ -124,15 +112,36 @@ def _simulate(
                 resume=todo is Plan.resume,
                 warnings=said,
             )
-        try:
-            result = read_result(folder / RESULT)
-            write_bdf_csv(folder / CURVE, result.timeseries, ambient_temperature=float(cell.value("temperature")))
-            if config.output.pictures:
-                draw(result, folder, notes)
-        except OSError as error:  # a full disk: what has been computed is safe
-            notes.print(f"Curve or pictures could not be written: {error.strerror or error}.", soft_wrap=True)
+        _write_beside(config, folder, notes)
         summary = summarise(cell, solution)  # of the solution: a full disk may have kept it from the file
         return _conclude(folder, console, notes, solution.status, solution.message, summary, solution.stats)
+
+
+def _show_again(config: "RunConfig", folder: Path, console: Console, notes: Console) -> RunOutcome:
+    """A run that has ended before: its table, and what may be missing beside the result."""
+    result = read_result(folder / RESULT)
+    notes.print(f"Done before, with the same configuration: {folder}", soft_wrap=True)
+    made_by = {name: result.provenance.get(name) for name in ("voxelyte", "git_commit")}
+    now = collect_provenance()
+    if any(value is not None and now.get(name) not in (None, value) for name, value in made_by.items()):
+        made = " ".join(str(value) for value in made_by.values() if value)
+        notes.print(f"It was computed by another version of the program ({made}).", soft_wrap=True)
+    notes.print("output.overwrite=true would repeat it.")
+    if not (folder / CURVE).exists():  # killed between the end of the run and its curve
+        _write_beside(config, folder, notes)
+    message = str(result.summary.get("message", ""))
+    return _conclude(folder, console, notes, result.status, message, stored_summary(result.summary), result.solver)
+
+
+def _write_beside(config: "RunConfig", folder: Path, notes: Console) -> None:
+    """Curve and pictures of the result in `folder`; what cannot be written is said."""
+    try:
+        result = read_result(folder / RESULT)
+        write_bdf_csv(folder / CURVE, result.timeseries, ambient_temperature=float(result.parameters["temperature"]))
+        if config.output.pictures:
+            draw(result, folder, notes)
+    except OSError as error:  # a full disk: what has been computed is safe
+        notes.print(f"Curve or pictures could not be written: {error.strerror or error}.", soft_wrap=True)
 
 
 def _conclude(
@@ -159,10 +168,10 @@ def _collected_warnings() -> Iterator[list[str]]:
     texts: list[str] = []
     show = warnings.showwarning
 
-    def collect(message: Warning | str, *place: Any, **more: Any) -> None:
-        if str(message) not in texts:
+    def collect(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, UserWarning) and str(message) not in texts:
             texts.append(str(message))
-        show(message, *place, **more)
+        show(message, category, *place, **more)
 
     warnings.showwarning = collect
     try:
@@ -212,6 +221,3 @@ def draw(result: RunResult, folder: Path, notes: Console) -> None:
             plot(result, folder / name)
         except ConfigError as error:
             notes.print(f"{name} was not drawn: {error}", soft_wrap=True)
-        except OSError:
-            (folder / name).unlink(missing_ok=True)  # half a picture
-            raise

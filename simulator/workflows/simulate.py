@@ -32,6 +32,7 @@ from simulator.protocol import Step
 from simulator.workflows.folder import RESUMABLE, checkpoint_path
 from simulator.workflows.report import summarise
 
+_WARNINGS = "warnings"  # among the facts of a checkpoint
 _MOST_PENDING = 1 << 30  # [B] of fields kept in memory until the next write
 
 
@@ -61,8 +62,11 @@ class FileRecorder:
         self._written = clock.monotonic()
         electrode = cell.electrode
         found = particle_columns(electrode)
-        continue_at = None
-        if checkpoint is not None:
+        continue_at, self._earlier = None, []
+        if checkpoint is None:
+            self._checkpoint_path.unlink(missing_ok=True)  # of an older run, which this one replaces
+        else:
+            self._earlier = list(checkpoint.facts.get(_WARNINGS, []))
             continue_at = (len(checkpoint.arrays["rows"]), len(checkpoint.facts["saved_times"]))
         self._writer = ResultWriter(
             path,
@@ -114,13 +118,16 @@ class FileRecorder:
     def stopped(self, checkpoint: Checkpoint) -> None:
         """Write everything, and what is needed to go on. The result first: it may be ahead of the checkpoint."""
         self._writer.flush()
-        write_checkpoint(
-            self._checkpoint_path, StoredCheckpoint(checkpoint.arrays, checkpoint.facts, checkpoint.fingerprint)
-        )
+        facts = {**checkpoint.facts, _WARNINGS: self._said()}
+        write_checkpoint(self._checkpoint_path, StoredCheckpoint(checkpoint.arrays, facts, checkpoint.fingerprint))
+
+    def _said(self) -> list[str]:
+        """The warnings so far, those before an interruption included, each once."""
+        return list(dict.fromkeys([*self._earlier, *self._warnings]))
 
     def finish(self, solution: Solution) -> None:
         """Write status, ledger, solver statistics and summary; the checkpoint goes unless the run can be resumed."""
-        summary = {"message": solution.message, **summarise(self._cell, solution), "warnings": list(self._warnings)}
+        summary = {"message": solution.message, **summarise(self._cell, solution), "warnings": self._said()}
         self._writer.finish(solution.status, solution.ledger, solution.stats, summary)
         if solution.status != "interrupted":
             self._checkpoint_path.unlink(missing_ok=True)

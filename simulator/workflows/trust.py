@@ -35,6 +35,8 @@ from simulator.workflows.run import run
 if TYPE_CHECKING:
     from simulator.config import RunConfig
 
+#: ends that say something about the cell; the others (newton_failed, dt_min) say something about the solver
+PHYSICAL = ("finished", "voltage_limit", "salt_depleted", "salt_saturated")
 QUARTERS = tuple(f"quarter_{n}" for n in range(1, 5))
 #: least voxels across a quarter: below, its sides and not its structure decide
 LEAST = 8
@@ -77,12 +79,13 @@ class StepCurve:
 
 @dataclass(frozen=True)
 class Trust:
-    """What `trust` finds: values with error bars, voltage curves, and how each run ended."""
+    """What `trust` finds: values with error bars, voltage curves, how each run ended, and how many quarters count."""
 
     values: dict[str, Uncertain]
     curves: list[StepCurve]
     status: dict[str, str]
     folder: Path
+    parts: int
 
 
 def trust(config: "RunConfig", console: Console | None = None) -> Trust:
@@ -166,7 +169,8 @@ def quarters(electrode: Electrode, crop: list | None) -> list[list]:
 def evaluate(results: Mapping[str, RunResult], status: Mapping[str, str], folder: Path) -> Trust:
     """Error bars of the run "full" from the others, as far as they came to an end."""
     full = results["full"]
-    good = {name: r for name, r in results.items() if status[name] == status["full"]}
+    ended = status["full"] in PHYSICAL
+    good = {name: r for name, r in results.items() if name == "full" or (ended and status[name] == status["full"])}
     parts = [good[name] for name in QUARTERS if name in good]
     coarse = good.get("coarse")
 
@@ -185,6 +189,8 @@ def evaluate(results: Mapping[str, RunResult], status: Mapping[str, str], folder
         used |= {f"{n}": part for n, part in enumerate(parts)}
         sampled = {name: step_curve(r, step) for name, r in used.items()}
         sampled = {name: c for name, c in sampled.items() if c[0].size > 1}
+        if "full" not in sampled:  # a step that ended at once
+            continue
         last = min(float(q[-1]) for q, _ in sampled.values())
         capacity = np.linspace(0.0, last, POINTS)
         volts = {name: _smooth(capacity, q, v) for name, (q, v) in sampled.items()}
@@ -203,7 +209,7 @@ def evaluate(results: Mapping[str, RunResult], status: Mapping[str, str], folder
             at = int(share * (POINTS - 1))
             key = f"voltage of step {step} at {capacity[at]:.1f} mAh/g [V]"
             values[key] = Uncertain(*(float(a[at]) for a in (curve.voltage, curve.discretisation, curve.sampling)))
-    return Trust(values, curves, dict(status), folder)
+    return Trust(values, curves, dict(status), folder, len(parts))
 
 
 def _smooth(at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -234,6 +240,7 @@ def write(found: Trust) -> None:
     """trust.json with the values, trust.csv with the curves. **Errors:** ConfigError if the folder is not writable."""
     data = {
         "status": found.status,
+        "quarters": found.parts,
         "values": {name: {**dataclasses.asdict(u), "total": u.total} for name, u in found.values.items()},
     }
     try:
@@ -251,7 +258,7 @@ def write(found: Trust) -> None:
 
 def table(found: Trust) -> Table:
     """The values with their error bars."""
-    shown = Table(title=Text(f"error bars: {found.folder}", style="bold"), title_justify="left")
+    shown = Table(title=Text(f"error bars, {found.status['full']}: {found.folder}", style="bold"), title_justify="left")
     for name in ("", "value", "±", "discretisation", "sampling"):
         shown.add_column(name, justify="left" if not name else "right")
     for name, u in found.values.items():
@@ -261,7 +268,13 @@ def table(found: Trust) -> Table:
         cells = [number.format(u.value)]
         cells += [error.format(x) if math.isfinite(x) else "-" for x in (u.total, u.discretisation, u.sampling)]
         shown.add_row(Text(name), *cells)
-    failed = [f"{name}: {status}" for name, status in found.status.items() if status != found.status["full"]]
+    whole = found.status["full"]
+    usable = whole in PHYSICAL
+    failed = [f"{name}: {s}" for name, s in found.status.items() if name != "full" and not (usable and s == whole)]
     caption = "±: one standard uncertainty, both causes in quadrature"
-    shown.caption = caption + (". Left out: " + ", ".join(failed) if failed else "")
+    if failed:
+        caption += ". Left out: " + ", ".join(failed)
+    if found.parts < len(QUARTERS):
+        caption += f". Sampling from {found.parts} of 4 quarters: a lower bound, the electrode is small"
+    shown.caption = caption
     return shown

@@ -122,12 +122,12 @@ def test_page_lists_the_columns_and_values_of_trust(tmp_path: Path) -> None:
     ramp = np.linspace(0.0, 1.0, 3)
     step = trust.StepCurve(1, "Charge", ramp, ramp, ramp, ramp)
     value = trust.Uncertain(1.0, 0.1, 0.2)
-    trust.write(trust.Trust({"capacity [mAh/g AM]": value}, [step], {"full": "finished"}, tmp_path))
+    trust.write(trust.Trust({"capacity [mAh/g AM]": value}, [step], {"full": "finished"}, tmp_path, parts=4))
     page = tables(OUTPUTS)
     with (tmp_path / "trust.csv").open(encoding="utf-8") as stream:
         assert first_names(page["column of trust.csv"]) == next(csv.reader(stream))
     written = json.loads((tmp_path / "trust.json").read_text(encoding="utf-8"))
-    assert set(written) == {"status", "values"}
+    assert set(written) == {"status", "quarters", "values"}
     assert first_names(page["value in trust.json"]) == list(written["values"]["capacity [mAh/g AM]"])
     text = OUTPUTS.read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in trust.QUANTITIES)
@@ -143,7 +143,7 @@ def folder(tiny_stack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_page_lists_the_files_of_a_run(folder: Path) -> None:
-    during = {"run.checkpoint.h5", ".lock"}  # gone when a run has finished
+    during = {"run.checkpoint.h5"}  # gone when a run has finished
     assert {path.name for path in folder.iterdir()} - {"report.html"} == set(
         first_names(tables(OUTPUTS)["file"])
     ) - during

@@ -47,7 +47,7 @@ def test_the_extension_chooses_what_is_written(make_result, tmp_path, monkeypatc
     ("options", "expected"),
     [
         (["--field", "phi"], "Did you mean 'phi_e'"),
-        (["--time", "2 h"], "0.0 to 3600.0 s"),
+        (["--time", "2 h"], "0 to 3600 s (1 h)"),
         (["--time", "soon"], "must be a time"),
         (["--step", "3"], "0 to 2"),
         (["--output", "a.bmp"], "must be one of .png"),

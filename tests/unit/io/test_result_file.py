@@ -318,7 +318,7 @@ def test_fields_are_chosen_by_index_or_nearest_saved_time(run_file):
     ):
         with pytest.raises(ConfigError, match=message):
             run.field(*arguments)
-    with pytest.raises(ConfigError, match=r"0\.0 to 20\.0 s"):
+    with pytest.raises(ConfigError, match=r"0 to 20 s"):
         run.field("sto", t=21.0)
     with pytest.raises(ConfigError, match="not both"):
         run.field("sto", 1, t=10.0)

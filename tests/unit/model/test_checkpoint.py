@@ -7,6 +7,7 @@ import pytest
 
 from simulator.errors import ConfigError
 from simulator.model import Checkpoint, SolverOptions, simulate
+from simulator.model.checkpoint import fingerprint
 
 PROTOCOL = ["Charge at C/2 until 3.9 V", "Rest for 5 min", "Discharge at C/2 for 4 min"]
 OPTIONS = SolverOptions(dt_init=20.0)
@@ -113,6 +114,24 @@ def test_too_few_steps_can_be_followed_by_more(tiny, whole):
 def test_a_checkpoint_of_another_calculation_is_refused(tiny, stopped, values, more):
     with pytest.raises(ConfigError, match="another calculation.*start anew"):
         go(tiny.cell(values), Memory(), stopped.last, **more)
+
+
+def test_a_current_per_mass_changes_with_the_density(tiny):
+    recorder, protocol = Memory(), ["Charge at 20 mA/g for 4 min"]
+    go(tiny.cell(), recorder, stop_after=3, protocol=protocol)
+    with pytest.raises(ConfigError, match="another calculation"):
+        go(tiny.cell({"am.density": 4000.0}), Memory(), recorder.last, protocol=protocol)
+
+
+def test_plain_functions_count_by_their_code_and_not_by_their_place_in_memory(tiny):
+    def marks(function):
+        return fingerprint(tiny.cell({"am.ocp": function}).model, ())
+
+    def make(offset):
+        return lambda sto, T: 4.0 - sto
+
+    assert marks(make(0)) == marks(make(1))  # two objects, one code
+    assert marks(lambda sto, T: 4.0 - sto) != marks(lambda sto, T: 4.1 - sto)
 
 
 def test_a_changed_voxel_is_another_calculation(tiny, stopped):

@@ -23,6 +23,7 @@ from simulator.workflows.folder import (
     make_folder,
     plan,
     portable,
+    remove_leftovers,
     run_folder,
 )
 
@@ -147,6 +148,28 @@ def test_an_interrupted_run_asks_for_resume(folder: Path, status: str | None) ->
     checkpoint_path(folder / RESULT).touch()
     assert decide(load(["resume=true"]), folder) is Plan.resume
     assert decide(load(["output.overwrite=true"]), folder) is Plan.start
+    # Both together: what was computed is not thrown away.
+    assert decide(load(["output.overwrite=true", "resume=true"]), folder) is Plan.resume
+
+
+def test_overwriting_replaces_another_run_a_finished_one_and_a_damaged_file(folder: Path) -> None:
+    both = ["output.overwrite=true", "resume=true"]
+    write_result(folder, load(), "finished")
+    assert decide(load(both), folder) is Plan.start
+    write_result(folder, load(["solver.rtol=1e-4"]), "interrupted")
+    checkpoint_path(folder / RESULT).touch()
+    assert decide(load(both), folder) is Plan.start
+    (folder / RESULT).write_bytes(b"half a file")
+    assert decide(load(both), folder) is Plan.start
+
+
+def test_what_a_killed_process_was_writing_is_no_content_and_is_removed(folder: Path) -> None:
+    folder.mkdir()
+    part = folder / f".{RESULT}.999.part"
+    part.touch()
+    assert decide(load(), folder) is Plan.start
+    remove_leftovers(folder)
+    assert not part.exists()
 
 
 def test_another_run_is_an_error_that_names_the_difference(folder: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from simulator.io import RunResult, read_result
 from simulator.io.atomic import SPARE
+from simulator.workflows.folder import LOCK
 
 STEPS = "protocol.steps=[Charge at C/2 until 3.75 V, Rest for 10 min, Discharge at C/2 for 10 min]"
 LABELS = "geometry.labels={electrolyte: 0, am: 1, cbd: 2}"
@@ -73,7 +74,7 @@ def rows_of(result: Path) -> int:
 def test_killed_runs_go_on_to_the_same_result(tiny_stack: Path, tmp_path: Path, whole: RunResult) -> None:
     assert kill_at_random_times(tiny_stack, tmp_path / "run", kills=3, seed=1) >= 1
     assert_same(finish(tiny_stack, tmp_path / "run"), whole)
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {"run.vtkhdf", "curve.bdf.csv", "config.yaml"}
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"run.vtkhdf", "curve.bdf.csv", "config.yaml", LOCK}
 
 
 @pytest.mark.slow

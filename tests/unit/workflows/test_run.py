@@ -13,6 +13,7 @@ from simulator.cli import main
 from simulator.config import load
 from simulator.errors import ConfigError, GeometryError
 from simulator.io import read_result
+from simulator.workflows.folder import LOCK
 from simulator.workflows.run import RunOutcome, run
 
 STEPS = "protocol.steps=[Charge at C/2 until 3.75 V, Rest for 10 min, Discharge at C/2 for 10 min]"
@@ -36,7 +37,7 @@ def outcome(tiny_stack: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 def test_run_leaves_every_file_and_the_table(outcome: tuple[RunOutcome, str]) -> None:
     ended, text = outcome
     assert ended.status == "finished"
-    names = {path.name for path in ended.folder.iterdir()}
+    names = {path.name for path in ended.folder.iterdir() if path.name != LOCK}
     assert names == {
         "run.vtkhdf",
         "curve.bdf.csv",

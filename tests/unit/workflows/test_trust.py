@@ -1,6 +1,7 @@
 """Error bars: what the six cases are, and what is made of their results."""
 
 import csv
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -115,6 +116,7 @@ def test_a_case_that_ended_otherwise_is_left_out_and_named(tmp_path: Path) -> No
     assert found.curves[0].capacity[-1] == pytest.approx(160.0)
     caption = str(table(found).caption)
     assert "coarse: salt_depleted" in caption and "quarter_3: not possible" in caption
+    assert "2 of 4 quarters: a lower bound" in caption
 
 
 def test_files_hold_the_values_and_the_curves(found) -> None:
@@ -131,3 +133,22 @@ def test_files_hold_the_values_and_the_curves(found) -> None:
 def test_figure_is_drawn(found, tmp_path: Path) -> None:
     path = plot_trust(found, tmp_path / "trust.png")
     assert path.stat().st_size > 20_000  # an empty canvas has a few kB
+
+
+def test_runs_that_failed_get_no_error_bars(tmp_path: Path) -> None:
+    results = {name: result_of(tmp_path / name, 0.0, 160.0, "newton_failed") for name in ("full", "coarse", *QUARTERS)}
+    found = evaluate(results, dict.fromkeys(results, "newton_failed"), tmp_path)
+    capacity = found.values["capacity [mAh/g AM]"]
+    assert capacity.value == 160.0 and math.isnan(capacity.total)
+    shown = table(found)
+    assert "newton_failed" in str(shown.title) and "coarse: newton_failed" in str(shown.caption)
+
+
+def test_a_step_that_ended_at_once_has_no_curve(found, tmp_path: Path) -> None:
+    results = {name: result_of(tmp_path / f"{name}_b", 0.0, 160.0) for name in ("full", "coarse")}
+    series = results["full"].timeseries
+    last = np.flatnonzero(series["step_count"] == 3)[1:]
+    cut = {name: np.delete(values, last) for name, values in series.items()}
+    results["full"] = dataclasses.replace(results["full"], timeseries=cut)
+    again = evaluate(results, dict.fromkeys(results, "finished"), tmp_path)
+    assert [c.step for c in again.curves] == [1]
