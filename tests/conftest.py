@@ -7,6 +7,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
+def _own_cores() -> None:
+    """Give each of several test processes its own processor cores: JAX's threads would only get in each other's way."""
+    worker, count = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if worker.startswith("gw") and hasattr(os, "sched_setaffinity"):
+        mine = sorted(os.sched_getaffinity(0))[int(worker[2:]) :: count]
+        if mine:
+            os.sched_setaffinity(0, mine)
+
+
+_own_cores()  # before JAX is imported and counts them
+
 # Set before JAX is imported anywhere, and inherited by the programs that tests start.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 os.environ.setdefault("MPLBACKEND", "Agg")
