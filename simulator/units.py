@@ -253,3 +253,12 @@ def parse_parameter(text: str, si: str, name: str) -> float:
     if unit is None:
         raise ConfigError(f"{name} = {text!r}: unit {given!r} is not understood. Accepted: {accepted_units(si)}.")
     return unit.to_si(number)
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` is a number as Python writes it."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

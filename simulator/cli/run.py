@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from simulator.cli.console import EXIT_STOPPED, STATUS_CODES, plain_warnings
 from simulator.errors import ConfigError
@@ -17,7 +18,7 @@ def main(arguments: Sequence[str]) -> int:
         )
     from simulator import config  # Hydra takes 0.2 s, which --help should not cost
 
-    settings = config.load(options.overrides)
+    settings = config.load(options.overrides, options.config)
     if options.cfg:
         print(config.to_yaml(settings), end="")
         return 0
@@ -48,6 +49,9 @@ interrupted one (Ctrl-C, a kill, a full disk).""",
         allow_abbrev=False,
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="choices and values, see below")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="start from the config.yaml of an earlier run (its folder included)"
+    )
     parser.add_argument("--cfg", choices=["job"], help="print the configuration and stop")
     parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
     return parser

@@ -21,8 +21,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
 
 from simulator.config.schema import RunConfig
 from simulator.errors import ConfigError, did_you_mean
@@ -44,8 +45,11 @@ _PATHS = ("geometry.path", "geometry.dataset", "output.dir", "cell.parameter_set
 _SHOW_ALL = "`voxelyte run --cfg job` shows all settings."
 
 
-def load(overrides: Sequence[str] = ()) -> RunConfig:
+def load(overrides: Sequence[str] = (), base: Path | None = None) -> RunConfig:
     """The configuration that `voxelyte run OVERRIDES` uses.
+
+    **Arguments:** `base`: the `config.yaml` of an earlier run, in whose place the choices and values of `overrides`
+    step; paths in it are relative to its folder.
 
     **Errors:** ConfigError, one message that names the key, the value and what would be right.
     """
@@ -53,6 +57,8 @@ def load(overrides: Sequence[str] = ()) -> RunConfig:
     replaced: list[Override] = []
     parsed = [_parse(text) for text in overrides]
     chosen = {override.key_or_group for override in parsed}
+    if base is not None:
+        return _load_again(parsed, base, chosen)
     if "geometry.path" in chosen and "geometry" not in chosen:
         words.append("geometry=file")  # an image of one's own must not get the labels of the demonstration
     for override in parsed:
@@ -69,6 +75,53 @@ def load(overrides: Sequence[str] = ()) -> RunConfig:
         return _to_object(composed)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error)) from error
+
+
+def _load_again(parsed: Sequence[Override], base: Path, chosen: set[str]) -> RunConfig:
+    """`parsed` on top of the stored configuration `base`."""
+    try:
+        stored = OmegaConf.to_container(OmegaConf.load(base))
+    except FileNotFoundError as error:
+        raise ConfigError(f"No file {base}: give the config.yaml in the folder of a run.") from error
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{base} cannot be read as a configuration ({str(error).splitlines()[0]}).") from error
+    if not isinstance(stored, dict) or not set(stored) <= {*SCHEMA, *SWITCHES}:
+        raise ConfigError(
+            f"{base} is not the config.yaml of a run: its keys must be {', '.join([*SCHEMA, *SWITCHES])}."
+        )
+    choices = [_word(override) for override in parsed if override.key_or_group in SCHEMA]
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_dir())):
+            composed = compose("config", overrides=["geometry=file", *choices])
+        for group, values in _relocated(stored, base.parent).items():
+            if group in chosen:
+                continue  # another choice takes the place of the stored one
+            for key, value in values.items() if isinstance(values, dict) else ():
+                OmegaConf.update(composed, f"{group}.{key}", value, merge=False)
+        for override in parsed:
+            if override.key_or_group in SCHEMA:
+                continue
+            key = _word(override).partition("=")[0].lstrip("+~")
+            if override.type == OverrideType.DEL:
+                parent, _, last = key.rpartition(".")
+                node = OmegaConf.select(composed, parent)
+                with open_dict(node):
+                    node.pop(last, None)
+            else:
+                OmegaConf.update(composed, key, override.value(), merge=False, force_add=True)
+        return _to_object(composed)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def _relocated(value: Any, folder: Path) -> Any:
+    """A stored configuration with the paths that are relative to its `folder` made usable from here."""
+    if isinstance(value, dict):
+        moved = {key: _relocated(part, folder) for key, part in value.items()}
+        return moved | ({"dir": str(folder)} if moved.get("dir") == "." else {})
+    if isinstance(value, str) and Path(value).suffix and (folder / value).exists():
+        return str(folder / value)
+    return value
 
 
 def to_yaml(config: RunConfig) -> str:

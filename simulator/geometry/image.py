@@ -56,7 +56,8 @@ def to_electrode(
         check_image(image.array)  # what is no image of labels needs no voxel size
         if isinstance(image.voxel_size, str):
             raise GeometryError(
-                f"{path}: {image.voxel_size} Give it, such as voxel_size='0.398 um', or three lengths in the file's "
+                f"{path}: {image.voxel_size} Give it, such as voxel_size='0.398 um' (on the command line "
+                f"'geometry.voxel_size=0.398 um'), or three lengths in the file's "
                 f"axis order ({', '.join(image.axes)})."
             )
         voxel_size = image.voxel_size

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from simulator.errors import ConfigError
-from simulator.units import Unit, accepted_units, known_unit
+from simulator.units import Unit, accepted_units, is_number, known_unit
 
 #: SI unit of the first column, by what a material function depends on.
 _AXIS_UNIT = {"sto": "-", "c_e": "mol/m3"}
@@ -43,16 +43,23 @@ def read_columns(
         raise ConfigError(f"{name}: {path.name} holds no rows. Give columns x, y.")
     delimiter = next((d for d in "\t;" if d in rows[0][1]), ",")
     x_unit, y_unit = Unit(), Unit()
+    # without a header "0,1,3,9" may be two numbers with decimal commas as well as four columns
+    headless = is_number(rows[0][1].split(delimiter)[0])
     x: list[float] = []
     y: list[float] = []
     for number, line in rows:
         row = next(csv.reader([line], delimiter=delimiter))
-        if number == rows[0][0] and not _is_number(row[0]):
+        if number == rows[0][0] and not is_number(row[0]):
             if unit is not None and len(row) > 1:
                 x_unit = _unit(row[0], _AXIS_UNIT[axis], f"{name}: column 1 of {path.name}")
                 y_unit = _unit(row[1], unit, f"{name}: column 2 of {path.name}")
                 _refuse_soc(row[0], axis, name)
             continue
+        if headless and delimiter == "," and len(row) > 2:
+            raise ConfigError(
+                f"{name}: row {number} of {path.name}, {line.strip()[:60]!r}, has {len(row)} columns without a header. "
+                "Decimals need a point; or give two columns, or a header."
+            )
         try:
             pair = float(row[0]), float(row[1])
         except (ValueError, IndexError) as error:
@@ -66,14 +73,6 @@ def read_columns(
         x.reverse()
         y.reverse()
     return x, y
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _unit(header: str, si: str, where: str) -> Unit:

@@ -55,6 +55,7 @@ def _only_solid(path: Path, held: Mapping[str, NDArray]) -> NDArray:
     if len(solid) != 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in held.items()) or "nothing"
         raise GeometryError(
-            f"{path} must hold one 3D array, got {len(solid)} (it holds {shapes}). Choose one with dataset='name'."
+            f"{path} must hold one 3D array, got {len(solid)} (it holds {shapes}). Choose one with "
+            "dataset='name' (geometry.dataset=name)."
         )
     return held[solid[0]]

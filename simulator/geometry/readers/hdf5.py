@@ -11,7 +11,7 @@ import numpy as np
 from simulator.errors import ConfigError, GeometryError, did_you_mean
 from simulator.geometry.phases import PHASES
 from simulator.geometry.readers.raw import Lengths, RawImage, damaged
-from simulator.units import parse_length
+from simulator.units import is_number, parse_length
 
 _AXES = ("axis 0", "axis 1", "axis 2")
 _OWN_FORMAT = "voxelyte-result"  # attribute `format` of a result file
@@ -91,7 +91,9 @@ def _find(file: h5py.File, path: Path, wanted: str | None) -> h5py.Dataset:
     listed = solid or held
     shown = ", ".join(f"{name} {d.shape} {d.dtype}" for name, d in list(listed.items())[:_SHOWN]) or "none"
     if solid:
-        raise GeometryError(f"{path} holds {len(solid)} 3D datasets: {shown}. Choose one with dataset='name'.")
+        raise GeometryError(
+            f"{path} holds {len(solid)} 3D datasets: {shown}. Choose one with dataset='name' (geometry.dataset=name)."
+        )
     raise GeometryError(f"{path} holds no 3D dataset of numbers. Datasets: {shown}.")
 
 
@@ -144,7 +146,7 @@ def _lengths(value: Any, unit: str) -> Lengths | str:
     if len(texts) not in (1, 3):
         return f"is neither one length nor three ({shown})"
     try:
-        alone = any(not _is_number(text) for text in texts)  # texts that bring their unit along
+        alone = any(not is_number(text) for text in texts)  # texts that bring their unit along
         sizes = [parse_length(text if alone else f"{text} {unit}", "size") for text in texts]
     except ConfigError:
         return f"is no length ({shown} {unit})".replace(" )", ")")
@@ -154,11 +156,3 @@ def _lengths(value: Any, unit: str) -> Lengths | str:
         return f"= {shown} {unit} is not positive"
     z, y, x = sizes * 3 if len(sizes) == 1 else sizes
     return z, y, x
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

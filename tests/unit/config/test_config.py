@@ -247,3 +247,50 @@ def test_a_path_alone_means_an_image_of_ones_own_with_none_of_the_demonstrations
     assert load(["geometry.path=stack.tif"]) == load(["geometry=file", "geometry.path=stack.tif"])
     assert load(["geometry.path=stack.tif"]).geometry.labels == {}
     assert load(["geometry.path=stack.tif", "geometry=ct_nmc"]).geometry.labels["electrolyte"] == 0
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """The config.yaml of an earlier run, as `voxelyte run` leaves it, with its image beside it."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "stack.tif").touch()
+    words = ["geometry.path=../stack.tif", "geometry.labels={am: 7, cbd: 8}", "cell.electrolyte.kappa=0.05"]
+    text = to_yaml(load([*words, "solver.rtol=1e-4", "output.dir=."]))
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_stored_configuration_is_read_back_with_its_folder(stored: Path) -> None:
+    again = load([], base=stored)
+    assert again.geometry.labels == {"am": 7, "cbd": 8} and again.solver.rtol == 1e-4
+    assert again.cell.overrides == {"electrolyte.kappa": 0.05}
+    assert Path(again.geometry.path).resolve() == (stored.parent / "../stack.tif").resolve()
+    assert again.output.dir == str(stored.parent)
+
+
+def test_words_take_the_place_of_what_is_stored(stored: Path) -> None:
+    words = ["solver.rtol=2e-4", "cell.am.D_s=1e-14*exp(-sto)", "geometry.labels.pore=9", "~geometry.labels.cbd"]
+    again = load([*words, "output.dir=b", "resume=true", "protocol=charge_c3"], base=stored)
+    assert again.solver.rtol == 2e-4 and again.output.dir == "b" and again.resume
+    assert again.cell.overrides == {"electrolyte.kappa": 0.05, "am.D_s": "1e-14*exp(-sto)"}
+    assert again.geometry.labels == {"am": 7, "pore": 9}
+    assert again.protocol.steps == ["Charge at C/3 until 4.2 V"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No file"),
+        ("a: 1", "its keys must be"),
+        ("- 1", "its keys must be"),
+        ("solver: {rtol: 7}", "[1e-8, 0.1]"),
+    ],
+)
+def test_a_wrong_stored_configuration_is_refused(tmp_path: Path, content: str | None, said: str) -> None:
+    path = tmp_path / "config.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load(["geometry.path=a.tif"], base=path)
+    assert said in str(caught.value)

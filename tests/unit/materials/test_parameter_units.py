@@ -3,6 +3,7 @@
 import pytest
 
 from simulator.errors import ConfigError
+from simulator.materials import Table
 from simulator.materials.parameter_sets import SPECS
 from simulator.units import DIMENSIONS, accepted_units, known_unit, parse_parameter, parse_quantity
 
@@ -92,3 +93,12 @@ def test_units_of_something_else_are_refused_with_those_that_fit(text, unit):
         parse_parameter(text, unit, "am.x")
     assert f"am.x = {text!r}" in str(caught.value)
     assert accepted_units(unit) in str(caught.value)
+
+
+def test_decimal_commas_are_not_read_as_columns(tmp_path):
+    table = tmp_path / "ocp.csv"
+    table.write_text("0,1,4,2\n0,9,3,6\n")
+    with pytest.raises(ConfigError, match=r"row 1 of ocp.csv, '0,1,4,2', has 4 columns without a header.*point"):
+        Table.from_csv(table, name="am.ocp")
+    table.write_text("x,U,note\n0.1,4.2,a\n0.9,3.6,b\n")  # with a header the first two columns are meant
+    assert Table.from_csv(table, name="am.ocp").valid == (0.1, 0.9)
