@@ -17,6 +17,7 @@ from simulator.geometry.connectivity import (
     Connectivity,
     find_connectivity,
 )
+from simulator.geometry.particles import ParticleFacts, find_particle_facts
 from simulator.geometry.phases import AM, IONIC, PHASES
 from simulator.geometry.resample import coarsen_labels, coarsen_phase
 from simulator.units import parse_length
@@ -196,6 +197,10 @@ class Electrode:
     @cached_property
     def _connectivity(self) -> Connectivity:
         return find_connectivity(self.phase, self.free_surface)
+
+    @cached_property
+    def _particle_facts(self) -> ParticleFacts:
+        return find_particle_facts(self)
 
     @property
     def coverage(self) -> float:

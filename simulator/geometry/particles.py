@@ -170,7 +170,7 @@ class ParticleFacts:
 
 
 def particle_facts(electrode: "Electrode") -> ParticleFacts:
-    """Size, surface and contacts of every particle.
+    """Size, surface and contacts of every particle. Computed once per electrode and kept with it.
 
     Necks to other particles, the image sides and the separator plane are no free surface (as in
     `Electrode.coverage`); live faces on the separator do count as live.
@@ -179,6 +179,12 @@ def particle_facts(electrode: "Electrode") -> ParticleFacts:
     """
     if electrode.particle is None:
         raise GeometryError("The electrode has no particle labels: use label_particles(electrode) first.")
+    return electrode._particle_facts
+
+
+def find_particle_facts(electrode: "Electrode") -> ParticleFacts:
+    """Compute `ParticleFacts` of an electrode with particle labels."""
+    assert electrode.particle is not None
     labels = np.where(electrode.phase == AM, electrode.particle, 0)
     names, index = _compact(labels)
     n = names.size

@@ -69,6 +69,12 @@ def particle_columns(electrode: Electrode) -> dict[str, np.ndarray] | None:
     return {name: np.asarray(column) for name, column in zip(PARTICLE_FACTS, columns, strict=True)}
 
 
+def separator_z(cell: Cell) -> np.ndarray:
+    """Centres of the separator layers [m], negative: the electrode starts at 0."""
+    dz = np.asarray(cell.model.grid.dz)[: cell.model.grid.separator_layers]
+    return np.cumsum(dz) - 0.5 * dz - dz.sum()
+
+
 class Inventory(NamedTuple):
     """Charge equivalents [C] of the lithium in the particles and of the salt, and nothing else."""
 
@@ -206,11 +212,6 @@ class Observer:
         """Lateral means of phi_e [V] and c_e [mol/m3] in each separator layer."""
         u = np.asarray(state.u)[:, : self.layers]
         return {"phi_e": u[PHI_E].mean(axis=(1, 2)), "c_e": u[C_E].mean(axis=(1, 2))}
-
-    def separator_z(self) -> np.ndarray:
-        """Centres of the separator layers [m], negative: the electrode starts at 0."""
-        dz = np.asarray(self.cell.model.grid.dz)[: self.layers]
-        return np.cumsum(dz) - 0.5 * dz - dz.sum()
 
     def _current_density(self, state: State) -> np.ndarray:
         size = int(np.prod(self.cell.model.shape))

@@ -110,20 +110,20 @@ def simulate(
 
 def _end(run: Run, recorder: Recorder | None, status: str, message: str) -> Solution:
     """Save the last state and how the run ended, as far as the disk allows."""
-    solution = run.solution(status, message)
     try:
         run.records.send(run.now.rows)
-        resumable = run.checkpoint()  # before the last state is saved out of turn: a resumed run drops that again
+        # Before the last state is saved out of turn: a resumed run drops that again.
+        resumable = run.checkpoint() if recorder is not None and status == "interrupted" else None
         if run.now.rows:
             run.save()
         solution = run.solution(status, message)
         if recorder is not None:
-            if status == "interrupted":
+            if resumable is not None:
                 recorder.stopped(resumable)
             recorder.finish(solution)
+        return solution
     except OSError as error:
         if recorder is None:
             raise
         message = f"{message} The last part could not be written: {error.strerror or error}."
-        solution = run.solution("interrupted" if status == "finished" else status, message)
-    return solution
+        return run.solution("interrupted" if status == "finished" else status, message)

@@ -34,7 +34,6 @@ def key_numbers(run: RunResult) -> dict[str, float]:
     mass = parameter(run, "derived.am_mass_kg")
     if mass is None and parameter(run, "am.density"):
         mass = float(parameter(run, "am.density")) * float(np.count_nonzero(run.phase == AM)) * dz * dy * dx
-    area = run.phase.shape[1] * run.phase.shape[2] * dy * dx
     series = run.timeseries
     time, voltage, current = (series[name] for name in ("test_time_second", "voltage_volt", "current_ampere"))
     passed = np.append(run.capacity, 0.0)
@@ -42,7 +41,7 @@ def key_numbers(run: RunResult) -> dict[str, float]:
     numbers: dict[str, float] = {}
     if mass:
         numbers["capacity [mAh/g AM]"] = charge / 3.6 / (1e3 * mass)
-    numbers["capacity [mAh/cm2]"] = charge / 3.6 / (1e4 * area)
+    numbers["capacity [mAh/cm2]"] = charge / 3.6 / (1e4 * run.area)
     theoretical = parameter(run, "derived.theoretical_capacity_C")
     if theoretical:
         numbers["utilisation [%]"] = 100.0 * charge / float(theoretical)

@@ -80,11 +80,11 @@ def run(config: "RunConfig", console: Console | None = None) -> RunOutcome:
         cell = build_cell(electrode, config.cell.parameter_set, overrides, min_live=min_live)
         fields = tuple(config.output.fields)
         check_arguments(cell, steps, None, fields, config.solver.rtol, config.output.snapshots)
-        if not folder.is_dir():  # all that can be wrong with the input has been said
-            make_folder(folder)
+        new = not folder.is_dir()
+        make_folder(folder)  # all that can be wrong with the input has been said
+        if new:
             stack.enter_context(locked(folder))
             todo = plan(config, folder, digest)
-        make_folder(folder)
         remove_leftovers(folder)
         save_config(portable(config, folder), folder / CONFIG)
         notes.print(f"{electrode!r} -> {folder}", soft_wrap=True)

@@ -23,9 +23,9 @@ from simulator.model.observe import (
     DEFAULT_FIELDS,
     PARTICLE_FACTS,
     PARTICLE_HISTORIES,
-    Observer,
     check_fields,
     particle_columns,
+    separator_z,
 )
 from simulator.model.simulate import check_arguments
 from simulator.protocol import Step
@@ -77,7 +77,7 @@ class FileRecorder:
             parameters=describe_parameters(cell),
             provenance={**collect_provenance(), **(provenance or {})},
             timeseries_specs=dict(list(COLUMNS.items())[4:]),
-            separator_z=Observer(cell).separator_z(),
+            separator_z=separator_z(cell),
             particles=found,
             particle_specs=PARTICLE_FACTS | PARTICLE_HISTORIES if found else None,
             continue_at=continue_at,

@@ -9,7 +9,6 @@
 Both are given as standard uncertainties and added in quadrature.
 """
 
-import copy
 import csv
 import dataclasses
 import json
@@ -129,8 +128,7 @@ def trust(config: "RunConfig", console: Console | None = None) -> Trust:
 
 def case_configs(config: "RunConfig", folder: Path) -> dict[str, "RunConfig"]:
     """Name -> configuration of the six runs. **Errors:** GeometryError if the electrode is too small."""
-    whole = dataclasses.replace(copy.deepcopy(config.geometry), coarsen=1)
-    electrode = read_electrode(whole)
+    electrode = read_electrode(dataclasses.replace(config.geometry, coarsen=1))
     factor = config.geometry.coarsen
     across = min(electrode.shape[1:]) // (2 * factor)
     if across < LEAST or min(electrode.shape) < 2 * factor:
@@ -169,47 +167,43 @@ def quarters(electrode: Electrode, crop: list | None) -> list[list]:
 def evaluate(results: Mapping[str, RunResult], status: Mapping[str, str], folder: Path) -> Trust:
     """Error bars of the run "full" from the others, as far as they came to an end."""
     full = results["full"]
-    ended = status["full"] in PHYSICAL
-    good = {name: r for name, r in results.items() if name == "full" or (ended and status[name] == status["full"])}
-    parts = [good[name] for name in QUARTERS if name in good]
-    coarse = good.get("coarse")
-
-    def uncertain(values: dict[str, float]) -> Uncertain:
-        spread = [values[name] for name in QUARTERS if name in values]
-        return Uncertain(
-            values["full"],
-            abs(values["full"] - values["coarse"]) if "coarse" in values else math.nan,
-            float(np.std(spread, ddof=1)) / 2.0 if len(spread) > 1 else math.nan,
-        )
-
-    values = {q: uncertain({n: float(r.summary[q]) for n, r in good.items()}) for q in QUANTITIES}
+    good = {name: r for name, r in results.items() if name == "full" or _counts(status, name)}
+    values = {}
+    for quantity in QUANTITIES:
+        found = {name: np.asarray(r.summary[quantity], float) for name, r in good.items()}
+        values[quantity] = Uncertain(*map(float, (found["full"], *_uncertainties(found))))
     curves = []
     for step in current_steps(full):
-        used = {"full": full, **({"coarse": coarse} if coarse else {})}
-        used |= {f"{n}": part for n, part in enumerate(parts)}
-        sampled = {name: step_curve(r, step) for name, r in used.items()}
+        sampled = {name: step_curve(r, step) for name, r in good.items()}
         sampled = {name: c for name, c in sampled.items() if c[0].size > 1}
         if "full" not in sampled:  # a step that ended at once
             continue
-        last = min(float(q[-1]) for q, _ in sampled.values())
-        capacity = np.linspace(0.0, last, POINTS)
+        capacity = np.linspace(0.0, min(float(q[-1]) for q, _ in sampled.values()), POINTS)
         volts = {name: _smooth(capacity, q, v) for name, (q, v) in sampled.items()}
-        unknown = np.full(POINTS, np.nan)
-        spread = [volts[name] for name in volts if name not in ("full", "coarse")]
-        curve = StepCurve(
-            step,
-            str(full.config["protocol"]["steps"][step - 1]) if full.config else f"Step {step}",
-            capacity,
-            volts["full"],
-            np.abs(volts["full"] - volts["coarse"]) if "coarse" in volts else unknown,
-            np.std(spread, axis=0, ddof=1) / 2.0 if len(spread) > 1 else unknown,
-        )
+        text = str(full.config["protocol"]["steps"][step - 1]) if full.config else f"Step {step}"
+        curve = StepCurve(step, text, capacity, volts["full"], *_uncertainties(volts))
         curves.append(curve)
         for share in (0.25, 0.5, 0.75):
             at = int(share * (POINTS - 1))
             key = f"voltage of step {step} at {capacity[at]:.1f} mAh/g [V]"
             values[key] = Uncertain(*(float(a[at]) for a in (curve.voltage, curve.discretisation, curve.sampling)))
-    return Trust(values, curves, dict(status), folder, len(parts))
+    return Trust(values, curves, dict(status), folder, sum(name in good for name in QUARTERS))
+
+
+def _counts(status: Mapping[str, str], name: str) -> bool:
+    """Whether run `name` can be held against "full": both came to the same end, and one that concerns the cell."""
+    return status["full"] in PHYSICAL and status[name] == status["full"]
+
+
+def _uncertainties(values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Discretisation and sampling of values (of any one shape) by name of the run; NaN where a run is missing."""
+    full = values["full"]
+    unknown = np.full(np.shape(full), np.nan)
+    parts = [values[name] for name in QUARTERS if name in values]
+    return (
+        np.abs(full - values["coarse"]) if "coarse" in values else unknown,
+        np.std(parts, axis=0, ddof=1) / 2.0 if len(parts) > 1 else unknown,
+    )
 
 
 def _smooth(at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -268,9 +262,7 @@ def table(found: Trust) -> Table:
         cells = [number.format(u.value)]
         cells += [error.format(x) if math.isfinite(x) else "-" for x in (u.total, u.discretisation, u.sampling)]
         shown.add_row(Text(name), *cells)
-    whole = found.status["full"]
-    usable = whole in PHYSICAL
-    failed = [f"{name}: {s}" for name, s in found.status.items() if name != "full" and not (usable and s == whole)]
+    failed = [f"{name}: {s}" for name, s in found.status.items() if name != "full" and not _counts(found.status, name)]
     caption = "±: one standard uncertainty, both causes in quadrature"
     if failed:
         caption += ". Left out: " + ", ".join(failed)

@@ -11,11 +11,11 @@ from rich.console import Console
 from simulator.errors import ConfigError
 from simulator.io import RunResult, read_result
 from simulator.units import parse_quantity
+from simulator.workflows.folder import RESULT
 
 if TYPE_CHECKING:
     from simulator.viz.fields import Limits
 
-RESULT = "run.vtkhdf"
 MOVIES, PAGES = (".gif", ".mp4"), (".html",)
 STILLS = (".png", ".pdf", ".svg", ".jpg", ".tif")
 _SLOWEST, _FASTEST = 0.1, 60.0  # [frames per second]
