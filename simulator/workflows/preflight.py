@@ -13,7 +13,7 @@ import numpy as np
 # (pores filled with electrolyte, 0.13 reacting faces a voxel). Peak resident memory: 1190 MiB at 48^3 and 1642 MiB at
 # 64^3 (mixed precision, 40 Krylov vectors, compilation cache filled), 1435 MiB at 64^3 with 20 vectors, 1382 MiB at
 # 48^3 in double precision; 1880 and 2386 MiB when everything had to be compiled. A whole C/10 charge at 128^3 took
-# 8097 MiB and 619 s; these constants say 7460 MiB and 600 s.
+# 7814 MiB and 670 s; these constants say 7460 MiB and 600 s.
 #: host memory that does not grow with the electrode, compilation included [B]
 BASE_BYTES = 1.65e9
 #: memory a voxel (separator included) beside the Krylov vectors and the faces [B]
