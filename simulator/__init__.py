@@ -14,8 +14,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulator.errors import ConfigError, GeometryError
-    from simulator.geometry import Electrode, label_particles, load_electrode, particle_facts
+    from simulator.errors import ConfigError, ConvergenceError, GeometryError
+    from simulator.geometry import (
+        EffectiveConductivity,
+        Electrode,
+        effective_conductivity,
+        label_particles,
+        load_electrode,
+        particle_facts,
+    )
     from simulator.io import read_result
     from simulator.materials import Expression, Table, Thermal, load_parameter_set, parameter_set_names
     from simulator.model import Cell, Solution, SolverOptions, build_cell
@@ -27,7 +34,9 @@ if TYPE_CHECKING:
 _WHERE = {
     "Cell": "simulator.model",
     "ConfigError": "simulator.errors",
+    "ConvergenceError": "simulator.errors",
     "CurrentStep": "simulator.protocol",
+    "EffectiveConductivity": "simulator.geometry",
     "Electrode": "simulator.geometry",
     "Expression": "simulator.materials",
     "GeometryError": "simulator.errors",
@@ -37,6 +46,7 @@ _WHERE = {
     "Table": "simulator.materials",
     "Thermal": "simulator.materials",
     "build_cell": "simulator.model",
+    "effective_conductivity": "simulator.geometry",
     "label_particles": "simulator.geometry",
     "load_electrode": "simulator.geometry",
     "load_parameter_set": "simulator.materials",
@@ -50,7 +60,9 @@ _WHERE = {
 __all__ = [
     "Cell",
     "ConfigError",
+    "ConvergenceError",
     "CurrentStep",
+    "EffectiveConductivity",
     "Electrode",
     "Expression",
     "GeometryError",
@@ -60,6 +72,7 @@ __all__ = [
     "Table",
     "Thermal",
     "build_cell",
+    "effective_conductivity",
     "label_particles",
     "load_electrode",
     "load_parameter_set",

@@ -12,6 +12,10 @@ class GeometryError(ValueError):
     """An image or electrode cannot be simulated as given. Raised before anything is compiled."""
 
 
+class ConvergenceError(RuntimeError):
+    """An iteration ended before the accuracy asked for was reached. The message holds what was reached."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'a' or 'b'?` for a mistyped `name`, or the list of all `known` names."""
     names = sorted(known)

@@ -15,6 +15,7 @@ from simulator.errors import ConfigError, GeometryError, did_you_mean
 COMMANDS = {
     "run": ("simulator.cli.run", "simulate an electrode under a protocol; save fields, curve and pictures"),
     "inspect": ("simulator.cli.inspect", "show what an image holds, and what a run of it would need"),
+    "effective": ("simulator.cli.effective", "effective conductivity and tortuosity factor of a phase of an image"),
     "view": ("simulator.cli.view", "pictures, movies and interactive pages of a run"),
     "report": ("simulator.cli.report", "one page with everything about a run, to read, print and share"),
     "compare": ("simulator.cli.compare", "several runs: one figure, a table, and the settings that differ"),

@@ -4,6 +4,7 @@ from simulator.config.compose import load, to_yaml
 from simulator.config.schema import (
     FIELDS,
     CellConfig,
+    EffectiveConfig,
     GeometryConfig,
     OutputConfig,
     ProtocolConfig,
@@ -14,6 +15,7 @@ from simulator.config.schema import (
 __all__ = [
     "FIELDS",
     "CellConfig",
+    "EffectiveConfig",
     "GeometryConfig",
     "OutputConfig",
     "ProtocolConfig",

@@ -17,6 +17,8 @@ from simulator.units import parse_length, parse_quantity
 
 PRECISIONS = ("mixed", "double")
 SIDES = ("start", "end")
+#: of an effective conductivity: what the sides along the current are
+EFFECTIVE_SIDES = ("insulated", "periodic")
 #: Fields that a run can save, by the names of the result file.
 FIELDS = ("sto", "phi_s", "phi_e", "c_e", "j")
 #: Keys of one value of a parameter that is given as a mapping.
@@ -205,3 +207,65 @@ class RunConfig:
     solver: SolverConfig = field(default_factory=SolverConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     resume: bool = False  # go on where an interrupted run of the same configuration stopped
+
+
+@dataclass
+class EffectiveConfig:
+    """Everything `voxelyte effective` needs: an image, what conducts in it, and how it is solved."""
+
+    image: str = ""  # a file, a folder of slices, or mesh:NAME for a shipped image
+    phase: Any = None  # name of a label, image value, or a list of them: conducts 1 S/m, all else nothing
+    sigma: dict[Any, Any] = field(default_factory=dict)  # name or image value -> conductivity; instead of phase
+    labels: dict[str, Any] = field(default_factory=dict)  # name -> image value(s); empty: as geometry.labels
+    voxel_size: Any = None  # as geometry.voxel_size; null: from the file, else cubic voxels
+    dataset: str | None = None
+    axis: Any = 0  # 0, 1, 2, or all
+    sides: str = "insulated"
+    rtol: float = 1e-3  # estimated relative error of the value
+    residual_rtol: float | None = None  # true residual, beside rtol
+    save: str | None = None  # .npy or .npz for the potential
+    json: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.image.strip():
+            _fail("image", self.image, "the path of an image", "For example image=stack.tif.")
+        if (self.phase is None) == (not self.sigma):
+            cure = "Give one of them: phase=cbd, 'phase=[cbd,electrolyte]', or 'sigma={am: 0.1, cbd: 1}' in S/m."
+            given = "neither" if self.phase is None else "both"
+            raise ConfigError(f"phase and sigma say what conducts; {given} is given. {cure}")
+        phases = self.phase if isinstance(self.phase, list) else [self.phase]
+        if self.phase is not None:
+            if not phases or any(isinstance(p, bool) or not isinstance(p, str | int) for p in phases):
+                _fail("phase", self.phase, "a label, an image value, or a list of them", "For example phase=cbd.")
+            self.phase = phases
+        for name, value in self.sigma.items():
+            conductivity = parse_quantity(value, "conductivity", f"sigma.{name}")
+            if conductivity < 0:
+                _fail(f"sigma.{name}", value, "a conductivity >= 0 S/m", "0 insulates.")
+            self.sigma[name] = conductivity
+        if self.sigma and not any(self.sigma.values()):
+            raise ConfigError("sigma insulates everywhere. Give at least one conductivity above 0 S/m.")
+        if isinstance(self.voxel_size, list | tuple):
+            if len(self.voxel_size) != 3:
+                _fail("voxel_size", self.voxel_size, "one length or three", "One is for cubic voxels.")
+            self.voxel_size = [_positive_length(size) for size in self.voxel_size]
+        elif self.voxel_size is not None:
+            self.voxel_size = [_positive_length(self.voxel_size)] * 3
+        if isinstance(self.axis, bool) or self.axis not in (0, 1, 2, "all"):
+            _fail("axis", self.axis, "0, 1, 2 or all", "Count the axes of the file.")
+        _check_choice("sides", self.sides, EFFECTIVE_SIDES)
+        for name in ("rtol", "residual_rtol"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= 0.1:
+                _fail(name, value, "in (0, 0.1]", f"For example {name}=1e-3.")
+        if self.save is not None and not self.save.lower().endswith((".npy", ".npz")):
+            _fail("save", self.save, "a path that ends with .npy or .npz", "It gets the potential.")
+        if self.save is not None and self.save.lower().endswith(".npy") and self.axis == "all":
+            _fail("save", self.save, "a .npz file for axis=all", "It holds three arrays.")
+
+
+def _positive_length(value: Any) -> float:
+    size = parse_length(value, "voxel_size")
+    if size <= 0:
+        _fail("voxel_size", value, "positive", "For example 'voxel_size=0.4 um'.")
+    return size

@@ -2,6 +2,7 @@
 
 from simulator.geometry.area import FreeSurface, face_areas, face_weights, free_surface
 from simulator.geometry.connectivity import Connectivity, check_live, connectivity
+from simulator.geometry.effective import EffectiveConductivity, effective_conductivity
 from simulator.geometry.electrode import DEFAULT_LABELS, Electrode, value_counts
 from simulator.geometry.image import load_electrode, to_electrode
 from simulator.geometry.interface import SEPARATOR, Interface, live_interface
@@ -20,6 +21,7 @@ __all__ = [
     "PORE",
     "SEPARATOR",
     "Connectivity",
+    "EffectiveConductivity",
     "Electrode",
     "FreeSurface",
     "Interface",
@@ -27,6 +29,7 @@ __all__ = [
     "RawImage",
     "check_live",
     "connectivity",
+    "effective_conductivity",
     "face_areas",
     "face_weights",
     "free_surface",

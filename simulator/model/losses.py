@@ -20,7 +20,6 @@ the discrete form of the balance of electrical power; Newman, Balsara, Electroch
 
 import math
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -35,6 +34,7 @@ from simulator.model.residual import (
     true_contact,
     wall_transport,
 )
+from simulator.numerics.compilation import compiled
 from simulator.numerics.stencil import AXES
 from simulator.physics.contact import surface_stoichiometry
 from simulator.physics.counter_electrode import log_wall_ratio
@@ -52,7 +52,7 @@ LOSSES: dict[str, str] = {
 }
 
 
-@eqx.filter_jit
+@compiled
 def _powers(u: Array, j: Array, drive: Drive, cell: CellModel) -> tuple[Array, Array]:
     """Power [W] of each cause in the order of `LOSSES`, and the open-circuit voltage [V] at the mean sto."""
     p, f = cell.parameters, cell.faces

@@ -9,7 +9,6 @@ import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -18,6 +17,7 @@ from simulator.model.cell import C_E, PHI_S, STO, CellModel
 from simulator.model.jacobian import FaceDerivatives, Jacobian, linearise
 from simulator.model.preconditioner import precondition
 from simulator.model.residual import Drive, Evaluation, residual
+from simulator.numerics.compilation import compiled
 from simulator.numerics.krylov import fgmres
 from simulator.numerics.stencil import AXES, take
 
@@ -92,7 +92,7 @@ def _norm(evaluation: Evaluation, scale: Array) -> Array:
     return jnp.sqrt(jnp.sum(jnp.square(evaluation.rows))) / scale
 
 
-@eqx.filter_jit
+@compiled
 def _start(u, known, gamma_dt, drive: Drive, cell: CellModel, j, scale):
     evaluation = residual(u, known, gamma_dt, drive, cell, j)
     return evaluation, _norm(evaluation, scale)
@@ -109,7 +109,7 @@ def _feasible(u: Array, du: Array, cell: CellModel) -> Array:
     return room
 
 
-@eqx.filter_jit
+@compiled
 def _iterate(u, evaluation, known, gamma_dt, drive, cell, scale, rtol, krylov_max: int, dtype) -> _Iteration:
     jacobian = linearise(u, evaluation.j, gamma_dt, drive, cell, dtype)
     preconditioner = precondition(jacobian, cell, dtype)
@@ -136,14 +136,14 @@ def _resolution(u: Array, jacobian: Jacobian) -> Array:
     return 2.0**-53 * jnp.sqrt(jnp.sum(jnp.square(links * u[PHI_S])))
 
 
-@eqx.filter_jit
+@compiled
 def _damped(u, du, theta, known, gamma_dt, drive, cell, scale, j):
     new = u + theta * du
     after = residual(new, known, gamma_dt, drive, cell, j)
     return new, after, _norm(after, scale)
 
 
-@eqx.filter_jit
+@compiled
 def _balancing_shift(u, evaluation, response: Response, gamma_dt, drive, cell):
     """Shift each field by one constant so that the four conserved sums vanish (one Newton step for the constants)."""
     phi, sto, c_e = (jnp.sum(a) for a in (response.faces.phi, response.faces.sto, response.faces.c_e))

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -19,6 +18,7 @@ from simulator.model.cell import C_E, PHI_S, STO, CellModel
 from simulator.model.jacobian import FaceDerivatives
 from simulator.model.newton import NewtonOptions, Stage, StageResult, solve_stage
 from simulator.model.residual import Drive
+from simulator.numerics.compilation import compiled
 
 GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
 WEIGHTS = (1.0 - GAMMA, GAMMA)  # b: stage weights, also used by the ledger
@@ -85,12 +85,12 @@ def _inside(u: Array, reference: Array, cell: CellModel) -> Array:
     return jnp.where(cell.active, jnp.concatenate([u[:STO], sto[None], c_e[None]]), reference)
 
 
-@eqx.filter_jit
+@compiled
 def _predict_first(u, rate, dt, smooth, cell):
     return _inside(u + smooth * GAMMA * dt * rate, u, cell)
 
 
-@eqx.filter_jit
+@compiled
 def _second_stage(u, rate, y1, dt, smooth, cell):
     """Known part of stage 2, and its guess: through u and Y1, with the slope at u where that is known."""
     known = u[STO:] + ((1.0 - GAMMA) / GAMMA) * (y1[STO:] - u[STO:])
@@ -99,7 +99,7 @@ def _second_stage(u, rate, y1, dt, smooth, cell):
     return known, _inside(smooth * curved + (1.0 - smooth) * straight, y1, cell)
 
 
-@eqx.filter_jit
+@compiled
 def _finish(u, rate, y1, y2, known2, faces: FaceDerivatives, dt, cell, scales: Array):
     """New rate, and the scaled error: voltage through the linearised faces, sto and salt as root mean square."""
     k1 = (y1[STO:] - u[STO:]) / (GAMMA * dt)
@@ -124,7 +124,7 @@ def _end_slope(start, middle, end):
     return start * (1.0 - GAMMA) / GAMMA - middle / (GAMMA * (1.0 - GAMMA)) + end * (2.0 - GAMMA) / (1.0 - GAMMA)
 
 
-@eqx.filter_jit
+@compiled
 def _initial_rate(u, y, gamma_dt, cell):
     slope = jnp.where(cell.active[STO:], (y[STO:] - u[STO:]) / gamma_dt, 0.0)
     fields = jnp.concatenate([y[:STO], u[STO:]])

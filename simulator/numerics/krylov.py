@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from simulator.numerics.compilation import settle
+
 Operator = Callable[[Array], Array]
 
 
@@ -110,28 +112,112 @@ def combine(rows: Float[Array, "m n"], weights: Float[Array, " m"], count: Array
     return jax.lax.fori_loop(0, count, add, jnp.zeros(rows.shape[1], dtype))
 
 
+class CGResult(NamedTuple):
+    """`x`; iterations; 2-norm of the recursive residual relative to that of `b`; `energy_drop`: by how much the
+    iterations lowered the energy x.Ax - 2 b.x; `energy_error`: estimate of how much further it would fall (infinite
+    before there is one)."""
+
+    x: Array
+    iterations: Array
+    relative_residual: Array
+    energy_drop: Array
+    energy_error: Array
+
+
+class _Iterate(NamedTuple):
+    """State of conjugate gradients: `ap` = A p, `deltas` the last three energy steps, `alive` until a breakdown."""
+
+    k: Array
+    x: Array
+    r: Array
+    p: Array
+    ap: Array
+    step: Array
+    rz: Array
+    residual: Array
+    drop: Array
+    deltas: Array
+    alive: Array
+
+
+#: The series underestimates where slow modes show late; by 1.5 at most on the structures of the benchmarks.
+CAUTION = 2.0
+#: Share of its predecessor that the next energy step is assumed to be at most; a slower method is not extrapolated.
+SLOWEST = 0.9
+
+
 def conjugate_gradients(
-    operator: Operator, preconditioner: Operator, b: Array, *, rtol: float, max_iterations: int
-) -> KrylovResult:
-    """Flexible preconditioned CG (Polak-Ribiere form) for symmetric positive definite operators, from zero."""
-    beta = _norm(b)
+    operator: Operator,
+    preconditioner: Operator,
+    b: Array,
+    *,
+    rtol: Array | float,
+    max_iterations: Array | int,
+    start: Array | None = None,
+    good_enough: Callable[[Array, Array, Array], Array] | None = None,
+) -> CGResult:
+    r"""Flexible preconditioned CG (Polak-Ribiere form) for symmetric positive definite operators.
 
-    def keep_going(carry):
-        k, residual = carry[0], carry[-1]
-        return (k < max_iterations) & (residual > rtol * beta) & jnp.isfinite(residual)
+    Complex symmetric operators are admitted: the products are not conjugated (van der Vorst and Melissen, IEEE Trans.
+    Magn. 26 (1990) 706). Vectors are kept in the precision of `b`, directions in that of the preconditioner's result.
 
-    def iterate(carry):
-        k, x, r, p, rz, _ = carry
-        ap = operator(p)
-        alpha = rz / jnp.sum(p * ap)
-        x = x + alpha * p
-        r_new = r - alpha * ap
-        z = preconditioner(r_new)
-        rz_new = jnp.sum(r_new * z)
-        p = z + (rz_new - jnp.sum(r * z)) / rz * p
-        return k + 1, x, r_new, p, rz_new, _norm(r_new)
+    Iteration $k$ lowers the energy by $\delta_k=\alpha_k\,r\cdot z$ (Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49
+    (1952) 409), so that the energy above the minimum is the sum of the $\delta$ to come. It is taken as twice a
+    geometric series with the larger of the last two ratios.
 
-    z = preconditioner(b)
-    start = (jnp.asarray(0), jnp.zeros_like(b), b, z, jnp.sum(b * z), beta)
-    k, x, _, _, _, residual = jax.lax.while_loop(keep_going, iterate, start)
-    return KrylovResult(x, k, residual / jnp.where(beta > 0, beta, 1.0))
+    **Arguments:** `start`: first guess (None: zero); `rtol` on the residual relative to `b`;
+    `good_enough(drop, error, residual)`: with the energy drop so far and the estimate of what is missing, whether to
+    end before `rtol` is reached. NaN or a breakdown end the iterations without a small residual.
+    """
+    scale = _norm(b)
+    wide = jnp.promote_types(b.dtype, jnp.float64)
+    real = jnp.finfo(wide).dtype
+
+    def dot(a: Array, c: Array) -> Array:
+        return jnp.sum(a.astype(wide) * c.astype(wide))
+
+    def keep_going(s: _Iterate) -> Array:
+        enough = jnp.asarray(False if good_enough is None else good_enough(s.drop, _to_come(s.deltas), s.r))
+        return (s.k < max_iterations) & (s.residual > rtol * scale) & s.alive & ~enough
+
+    def iterate(s: _Iterate) -> _Iterate:
+        z = preconditioner(s.r)
+        # <r - r_old, z> = -step <Ap, z>: no second residual is kept. In the first iteration p = 0.
+        beta = -s.step * dot(s.ap, z) / jnp.where(s.rz != 0, s.rz, 1)
+        p = settle(z + beta.astype(z.dtype) * s.p)
+        rz = dot(s.r, z)
+        ap = settle(operator(p.astype(b.dtype)))
+        curvature = dot(p, ap)
+        alive = jnp.isfinite(jnp.abs(rz)) & (rz != 0) & (curvature != 0) & jnp.isfinite(jnp.abs(curvature))
+        step = jnp.where(alive, rz / jnp.where(curvature != 0, curvature, 1), 0)
+        x = s.x + (step * p).astype(b.dtype)
+        r = settle(s.r - (step * ap).astype(b.dtype))
+        delta = jnp.real(step * rz)
+        deltas = jnp.stack([delta, s.deltas[0], s.deltas[1]])
+        return _Iterate(s.k + 1, x, r, p, ap, step, rz, _norm(r), s.drop + delta, deltas, alive)
+
+    r = b if start is None else settle(b - operator(start))
+    zero = jnp.zeros((), wide)
+    first = _Iterate(
+        k=jnp.asarray(0),
+        x=jnp.zeros_like(b) if start is None else start,
+        r=r,
+        p=jnp.zeros(b.shape, jax.eval_shape(preconditioner, b).dtype),
+        ap=jnp.zeros_like(b),
+        step=zero,
+        rz=zero,
+        residual=_norm(r),
+        drop=jnp.zeros((), real),
+        deltas=jnp.full(3, jnp.inf, real),
+        alive=jnp.isfinite(_norm(r)),
+    )
+    s = jax.lax.while_loop(keep_going, iterate, first)
+    return CGResult(s.x, s.k, s.residual / jnp.where(scale > 0, scale, 1.0), s.drop, _to_come(s.deltas))
+
+
+def _to_come(deltas: Float[Array, "3"]) -> Array:
+    """Sum of the energy steps to come, from the last three (latest first; infinite where there was none)."""
+    last, before, earlier = jnp.abs(deltas)
+    ratio = jnp.maximum(last / before, jnp.where(jnp.isfinite(earlier), before / earlier, 0.0))
+    usable = jnp.isfinite(before) & (ratio <= SLOWEST)
+    return jnp.where(usable, CAUTION * last * ratio / (1.0 - jnp.where(usable, ratio, 0.0)), jnp.inf)

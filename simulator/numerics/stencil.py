@@ -31,12 +31,16 @@ def pad_axis(u: Array, axis: int, before: int, after: int, value: float = 0.0) -
     return jnp.pad(u, width, constant_values=value)
 
 
-def halo(u: Float[Array, "... nz ny nx"]) -> Float[Array, "... nz+2 ny+2 nx+2"]:
-    """`u` with a one-voxel halo of zeros, kept as a real array.
+def halo(u: Float[Array, "... nz ny nx"], periodic: bool = False) -> Float[Array, "... nz+2 ny+2 nx+2"]:
+    """`u` with a one-voxel halo of zeros, kept as a real array; `periodic`: the opposite side's values on axes 1 and 2.
 
     Without the barrier XLA's CPU backend fuses a chain of padded sweeps into itself, which recomputes earlier
     sweeps inside later ones and makes compilation and run time explode.
     """
+    if periodic:
+        for axis in (1, 2):
+            u = jnp.concatenate([take(u, axis, -1, None), u, take(u, axis, 0, 1)], axis=spatial(axis))
+        return jax.lax.optimization_barrier(pad_axis(u, 0, 1, 1))
     width = [(0, 0)] * (u.ndim - 3) + [(1, 1)] * 3
     return jax.lax.optimization_barrier(jnp.pad(u, width))
 
@@ -48,6 +52,16 @@ def sides(padded: Float[Array, "... nz+2 ny+2 nx+2"], axis: int) -> tuple[Array,
     low = padded[(..., *core)]
     core[axis] = slice(1, None)
     return low, padded[(..., *core)]
+
+
+def beside(u: Array, axis: int, periodic: bool = False) -> tuple[Array, Array]:
+    """Values on the low and the high side of every face of `axis`, like `sides`, but without a halo array: zero (or
+    False) beyond the outer boundary, or the opposite side's on periodic axes 1 and 2. For set-up, not for sweeps."""
+    if periodic and axis != 0:
+        wide = jnp.concatenate([take(u, axis, -1, None), u, take(u, axis, 0, 1)], axis=spatial(axis))
+    else:
+        wide = pad_axis(u, axis, 1, 1)
+    return take(wide, axis, 0, -1), take(wide, axis, 1, None)
 
 
 def outflow(flux: Array, axis: int) -> Array:

@@ -41,7 +41,7 @@ def _effective(result: Conduction, shape: tuple[int, ...], spacing: tuple[float,
 
 
 def _solve_cube(sigma: np.ndarray, rtol: float = RTOL) -> tuple[float, Conduction]:
-    result = solve_conduction(sigma, (1.0, 1.0, 1.0), rtol=rtol)
+    result = solve_conduction(sigma, (1.0, 1.0, 1.0), residual_rtol=rtol)
     return _effective(result, sigma.shape, (1.0, 1.0, 1.0)), result
 
 
@@ -85,7 +85,7 @@ def test_layers_in_series_give_the_sum_of_resistances_and_the_interface_potentia
     sigma = np.ones((SIDE, SIDE, SIDE))
     sigma[first:] = contrast
     rtol = 1e-13
-    result = solve_conduction(sigma, (size, size, size), rtol=rtol)
+    result = solve_conduction(sigma, (size, size, size), residual_rtol=rtol)
     area = (SIDE * size) ** 2
     resistances = np.array([first * size / 1.0, (SIDE - first) * size / contrast]) / area
     # The residual is measured against the current through half a voxel at 1 V; the current of the whole stack is

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulator.numerics.laplacian import Coarsening, FaceOperator, aggregate_cells, coarsen, spread_cells
+from simulator.numerics.coarsening import Coarsening, aggregate_cells, coarsen, spread_cells
+from simulator.numerics.laplacian import FaceOperator
 from simulator.numerics.stencil import AXES, face_shape
 
 SHAPE = (3, 4, 5)
