@@ -90,7 +90,7 @@ def child(case: dict[str, Any]) -> dict[str, Any]:
     import jax
 
     from simulator.numerics import conduction
-    from simulator.numerics.multigrid import THIN_VISITS, VISITS
+    from simulator.numerics.multigrid import CONDUCTION_VISITS, THIN_VISITS
     from simulator.workflows.preflight import memory_bandwidth
 
     splits: list[int] = []
@@ -131,7 +131,7 @@ def child(case: dict[str, Any]) -> dict[str, Any]:
     positive = sigma[sigma > 0]
     contrast = float(positive.max()) / float(positive.min())
     widths = [np.dtype(name).itemsize for name in conduction.precision(contrast, rtol, residual_rtol)]
-    moved = traffic(sigma.size, widths[0], widths[1], widths[2], VISITS if split else THIN_VISITS, split)
+    moved = traffic(sigma.size, widths[0], widths[1], widths[2], CONDUCTION_VISITS if split else THIN_VISITS, split)
     bandwidth = memory_bandwidth() if jax.default_backend() == "cpu" else None
     value = keff(solved)
     return {

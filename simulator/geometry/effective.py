@@ -282,7 +282,7 @@ def _solve(
 ) -> tuple["Conduction", float]:
     """The solve and its estimated relative error; every tolerance that is not 0 holds.
 
-    Potentials lie between 0 and 1, so that the energy cannot be wrong by more than the sum of |r|, at most the root of
+    Potentials lie between 0 and 1, so that the energy is hardly wrong by more than the sum of |r|, at most the root of
     the number of voxels times the 2-norm of the residual r. Where iterations end before their energy steps can be
     extrapolated (an image that is solved at once), this is the estimate. Rounding comes on top: the conductance is a
     small difference of what the wall would carry at 1 V and at the potentials behind it. It averages out over the
@@ -301,7 +301,8 @@ def _solve(
             return found, math.inf
         bound = found.relative_residual * per_residual / found.conductance
         rounding = 0.5 * float(np.finfo(found.potential.dtype).eps) * total / found.conductance
-        if math.isfinite(found.error):
+        # Without rtol the solver has not looked whether the currents of all planes agree, which the estimate needs.
+        if rtol > 0 and math.isfinite(found.error):
             return found, min(found.error, bound) + rounding / math.sqrt(touching)
         return found, bound + rounding
 
@@ -315,8 +316,8 @@ def _solve(
 
     # The solver ends at the first tolerance it reaches. The residual comes later: if it is wanted, ask for it alone.
     found, error = solve(0.0, residual_rtol) if residual_rtol > 0 else solve(rtol, 0.0)
-    if not good(found, error) and rtol > 0 and found.conductance > 0:
-        target = rtol * found.conductance / per_residual
+    if not good(found, error) and rtol > 0:
+        target = rtol * found.conductance / per_residual if found.conductance > 0 else _SMALLEST_RESIDUAL
         limits = [t for t in (target, residual_rtol) if t > 0]
         found, error = solve(0.0, max(min(limits), _SMALLEST_RESIDUAL))
     if not good(found, error):

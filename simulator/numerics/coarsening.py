@@ -218,8 +218,8 @@ def split_blocks(op: FaceOperator, c: Coarsening) -> Parts:
     Labels spread along strong bonds inside the blocks. The cell with the largest diagonal is in part 0, so that weakly
     conducting cells, which may join anything without harm, never push two pieces of a good conductor together.
     """
-    if c.keep:
-        raise ValueError("Blocks can be split on grids of uniform layers only.")
+    if c.keep or op.plane is not None:
+        raise ValueError("Blocks can be split on grids of uniform layers without an equipotential plane only.")
     fields, shape = op.mass.shape[0], op.shape
     places = list(product(*(range(f) for f in c.factors)))
     top = _strongest_bond(op)
@@ -264,6 +264,8 @@ def _strongest_bond(op: FaceOperator) -> Array:
     top = jnp.zeros_like(op.mass) if op.local is None else jnp.broadcast_to(op.local, op.mass.shape)
     for axis in AXES:
         for f, g, k in _bonds(op, axis):
+            if f == g and op.joins_itself(axis):
+                continue
             top = top.at[f].max(take(k, axis, 1, None)).at[g].max(take(k, axis, 0, -1))
     return settle(top)
 

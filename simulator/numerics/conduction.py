@@ -17,9 +17,9 @@ from simulator.numerics.compilation import compiled, settle
 from simulator.numerics.krylov import conjugate_gradients
 from simulator.numerics.laplacian import FaceOperator
 from simulator.numerics.multigrid import (
+    CONDUCTION_VISITS,
     FEW_DIRECT_UNKNOWNS,
     THIN_VISITS,
-    TWICE,
     Plan,
     build,
     coarsening_plan,
@@ -33,8 +33,8 @@ class Conduction(NamedTuple):
     """`conductance` [S] between the two walls, `potential` (nz, ny, nx) [V] for 1 V between them, solver statistics.
 
     `relative_residual`: the true one, 2-norm relative to the source; `error`: estimated relative error of
-    `conductance` (the relative residual where the iterations ended before there was an estimate); `converged`: whether
-    a tolerance was reached. Nothing here is NaN if it was.
+    `conductance`, infinite where the energy steps could not be extrapolated; `converged`: whether a tolerance, or what
+    the precision resolves, was reached. Nothing here is NaN if it was.
     """
 
     conductance: float
@@ -52,11 +52,11 @@ SINGLE_PRECISION_CONTRAST = 1e5
 #: the conductances of the faces (relative residual).
 SINGLE_PRECISION_RTOL, SINGLE_PRECISION_FACES = 1e-5, 1e-8
 MAX_ITERATIONS = 1000
-#: Solves from the potentials of the one before, where the true residual is larger than the recursive one.
-RESTARTS = 3
+#: Solves, each from the potentials of the one before, where the true residual is larger than the recursive one.
+MAX_SOLVES = 3
 #: Largest difference of the currents through two planes, relative, over the square root of the error allowed.
 UNEVEN = 1.0
-#: Relative residual at which there is nothing left to gain; the conductance is then wrong by far less.
+#: Relative residual that the precision resolves; there is nothing to gain beyond.
 RESIDUAL_FLOOR = {"float32": 1e-6, "float64": 1e-13}
 
 
@@ -129,7 +129,7 @@ def _linear(op: FaceOperator, dtype) -> Array:
 def _solve(op, wall, tolerances, start, plan: Plan, split_from: int, precise: Precision) -> _Solved:
     vectors, narrow = jnp.dtype(precise.vectors), jnp.dtype(precise.cycle)
     hierarchy = build(op.astype(narrow), plan, narrow, split_from)
-    visits = THIN_VISITS if split_from == 0 else TWICE
+    visits = THIN_VISITS if split_from == 0 else CONDUCTION_VISITS
     b = jnp.zeros(op.mass.shape, vectors).at[0, 0].set(wall.astype(vectors))
 
     def energy(x: Array, r: Array) -> Array:
@@ -208,7 +208,7 @@ def solve_conduction(
     floor = RESIDUAL_FLOOR[precise.vectors]
     tolerances = jnp.asarray([rtol, max(0.9 * residual_rtol, floor)])
     split_from, start, iterations = first_split(op, plan), _linear(op, jnp.dtype(precise.vectors)), 0
-    for _ in range(RESTARTS):
+    for _ in range(MAX_SOLVES):
         solved = _solve(op, wall, tolerances, start, plan, split_from, precise)
         iterations += int(solved.iterations)
         residual, error = float(solved.residual), float(solved.error)
@@ -221,6 +221,6 @@ def solve_conduction(
         potential=solved.x[0],
         iterations=iterations,
         relative_residual=residual,
-        error=error if np.isfinite(error) else residual,
-        converged=bool(converged and np.isfinite(float(solved.energy))),
+        error=np.inf if np.isnan(error) else error,
+        converged=bool(converged and np.isfinite(float(solved.energy)) and float(solved.energy) > 0),
     )

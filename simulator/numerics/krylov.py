@@ -1,6 +1,6 @@
 """Krylov solvers for matrix-free operators inside `jit`.
 
-Both test the *true* (unpreconditioned) residual and never report convergence on NaN.
+Both test the unpreconditioned residual, as their recurrence carries it, and never report convergence on NaN.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class KrylovResult(NamedTuple):
 
 
 def _norm(a: Array) -> Array:
-    return jnp.sqrt(jnp.sum(jnp.square(a.astype(jnp.float64))))
+    return jnp.sqrt(jnp.sum(jnp.square(jnp.abs(a).astype(jnp.float64))))
 
 
 def fgmres(

@@ -79,12 +79,17 @@ class FaceOperator(eqx.Module):
             out = out.at[0, -1].add(self.plane * (top - self.plane_floats * mean))
         return out
 
+    def joins_itself(self, axis: int) -> bool:
+        """Whether the faces of `axis` lead from each cell back to itself: periodic, and one cell wide."""
+        return self.periodic and axis != 0 and self.shape[axis] == 1
+
     def own_diagonal(self) -> Float[Array, "k nz ny nx"]:
         """Diagonal without `local`: conductances that tie a voxel to anything but its own other field."""
         diagonal = self.mass
         for axis in AXES:
-            k = self.faces[axis]
-            diagonal = diagonal + take(k, axis, 0, -1) + take(k, axis, 1, None)
+            if not self.joins_itself(axis):
+                k = self.faces[axis]
+                diagonal = diagonal + take(k, axis, 0, -1) + take(k, axis, 1, None)
             if self.cross is not None:
                 c = self.cross[axis]
                 high, low = take(c, axis, 1, None), take(c, axis, 0, -1)

@@ -1,9 +1,10 @@
-"""Aggregation multigrid for `FaceOperator`: one cycle is a linear preconditioner.
+"""Aggregation multigrid for `FaceOperator`: one cycle is a preconditioner, linear unless it is accelerated.
 
 Method: 2x2x2 aggregates with piecewise-constant transfer and rescaled coarse conductances (Braess, Computing 55
 (1995) 379; the rescaling undoes the over-stiff Galerkin product), each block split in two where its cells do not hang
 together (see `coarsening`), Chebyshev smoothing on the point-block-Jacobi preconditioned operator (Adams, Brezina, Hu,
-Tuminaro, J. Comput. Phys. 188 (2003) 593), W-cycle below the finest level, and a direct solve on the coarsest grid.
+Tuminaro, J. Comput. Phys. 188 (2003) 593), more than one visit to the coarser grids (W- or
+K-cycle), and a direct solve on the coarsest one.
 The direct solve is in float64: there the constant mode of the solid potential is held by the reaction alone, about
 1e-6 of the diagonal.
 
@@ -55,15 +56,15 @@ class Hierarchy(NamedTuple):
     """Levels from fine to coarse, and the explicit inverse of the coarsest operator (float64)."""
 
     levels: tuple[Level, ...]
-    coarse_operator: FaceOperator
     coarse_inverse: Float[Array, "n n"]
 
 
 Plan = tuple[Coarsening, ...]
 #: Cycles on grid 1, 2, ... per cycle on the grid above; the last number holds for all coarser grids.
 Visits = tuple[int, ...]
-VISITS: Visits = (1, 2)
-TWICE: Visits = (2, 2)
+#: For the coupled step: linear, and cheap on the large grids.
+COUPLED_VISITS: Visits = (1, 2)
+CONDUCTION_VISITS: Visits = (2, 2)
 #: For films and necks, whose long detours only the coarser grids see.
 THIN_VISITS: Visits = (3, 3, 2)
 
@@ -162,7 +163,7 @@ def build(op: FaceOperator, plan: Plan, dtype: jnp.dtype, split_from: int | None
             )
         )
         op = settle(coarsen(op, coarsening, parts))
-    return Hierarchy(tuple(levels), op, _dense_inverse(op))
+    return Hierarchy(tuple(levels), _dense_inverse(op))
 
 
 #: Share of the cells in second parts from which on splitting the finest blocks pays: it doubles the work on the next
@@ -204,7 +205,7 @@ def _smooth(level: Level, x: Array | None, b: Array) -> Array:
 
 
 def cycle(
-    h: Hierarchy, b: Float[Array, "k nz ny nx"], visits: Visits = VISITS, accelerate: bool = False
+    h: Hierarchy, b: Float[Array, "k nz ny nx"], visits: Visits = COUPLED_VISITS, accelerate: bool = False
 ) -> Float[Array, "k nz ny nx"]:
     """One multigrid cycle for `A x = b` from zero.
 
@@ -244,10 +245,10 @@ def _visit(h: Hierarchy, index: int, b: Array, shape: _Shape) -> Array:
     def join(_: int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
         x, r, p, ap, pap = carry
         z = _cycle(h, index, r, shape)
-        p = settle(z - _ratio(jnp.vdot(ap, z), pap) * p)
+        p = settle(z - _ratio(jnp.sum(ap * z), pap) * p)
         ap = settle(operator.apply(p))
-        pap = jnp.vdot(p, ap)
-        length = _ratio(jnp.vdot(p, r), pap)
+        pap = jnp.sum(p * ap)
+        length = _ratio(jnp.sum(p * r), pap)
         return x + length * p, settle(r - length * ap), p, ap, pap
 
     # Loops, so that the compiled program grows with the levels, not with the visits.

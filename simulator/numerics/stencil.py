@@ -34,8 +34,8 @@ def pad_axis(u: Array, axis: int, before: int, after: int, value: float = 0.0) -
 def halo(u: Float[Array, "... nz ny nx"], periodic: bool = False) -> Float[Array, "... nz+2 ny+2 nx+2"]:
     """`u` with a one-voxel halo of zeros, kept as a real array; `periodic`: the opposite side's values on axes 1 and 2.
 
-    Without the barrier XLA's CPU backend fuses a chain of padded sweeps into itself, which recomputes earlier
-    sweeps inside later ones and makes compilation and run time explode.
+    Without a barrier (see `compilation.compiled`) XLA's CPU backend fuses a chain of padded sweeps into itself, which
+    recomputes earlier sweeps inside later ones and makes compilation and run time explode.
     """
     if periodic:
         for axis in (1, 2):
