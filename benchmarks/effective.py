@@ -90,18 +90,9 @@ def child(case: dict[str, Any]) -> dict[str, Any]:
     import jax
 
     from simulator.numerics import conduction
-    from simulator.numerics.multigrid import CONDUCTION_VISITS, THIN_VISITS
+    from simulator.numerics.multigrid import conduction_visits
     from simulator.workflows.preflight import memory_bandwidth
 
-    splits: list[int] = []
-    first_split = conduction.first_split
-
-    def noted(*arguments: Any) -> int:
-        """Note which of its two cycles the solver takes: the traffic depends on it, and the result does not say."""
-        splits.append(first_split(*arguments))
-        return splits[-1]
-
-    conduction.first_split = noted  # type: ignore[assignment]
     rtol, residual_rtol = TOLERANCES[case["tolerance"]]
     date = today()
 
@@ -121,7 +112,7 @@ def child(case: dict[str, Any]) -> dict[str, Any]:
         walls.append(wall)
         cpus.append(cpu)
     peak = _peak_bytes(before)
-    split = splits[-1]
+    split = solved.split_from
     wall_s = float(np.median(walls))
 
     reference = case.get("reference")
@@ -131,7 +122,7 @@ def child(case: dict[str, Any]) -> dict[str, Any]:
     positive = sigma[sigma > 0]
     contrast = float(positive.max()) / float(positive.min())
     widths = [np.dtype(name).itemsize for name in conduction.precision(contrast, rtol, residual_rtol)]
-    moved = traffic(sigma.size, widths[0], widths[1], widths[2], CONDUCTION_VISITS if split else THIN_VISITS, split)
+    moved = traffic(sigma.size, widths[0], widths[1], widths[2], conduction_visits(split), split)
     bandwidth = memory_bandwidth() if jax.default_backend() == "cpu" else None
     value = keff(solved)
     return {

@@ -17,12 +17,11 @@ from simulator.numerics.compilation import compiled, settle
 from simulator.numerics.krylov import conjugate_gradients
 from simulator.numerics.laplacian import FaceOperator
 from simulator.numerics.multigrid import (
-    CONDUCTION_VISITS,
     FEW_DIRECT_UNKNOWNS,
-    THIN_VISITS,
     Plan,
     build,
     coarsening_plan,
+    conduction_visits,
     cycle,
     first_split,
 )
@@ -34,7 +33,7 @@ class Conduction(NamedTuple):
 
     `relative_residual`: the true one, 2-norm relative to the source; `error`: estimated relative error of
     `conductance`, infinite where the energy steps could not be extrapolated; `converged`: whether a tolerance, or what
-    the precision resolves, was reached. Nothing here is NaN if it was.
+    the precision resolves, was reached (nothing is NaN then); `split_from`: the first grid whose blocks were split.
     """
 
     conductance: float
@@ -43,6 +42,7 @@ class Conduction(NamedTuple):
     relative_residual: float
     error: float
     converged: bool
+    split_from: int
 
 
 #: Conductivities further apart than this need float64 in the multigrid as well: rounding in the good conductor would
@@ -129,7 +129,7 @@ def _linear(op: FaceOperator, dtype) -> Array:
 def _solve(op, wall, tolerances, start, plan: Plan, split_from: int, precise: Precision) -> _Solved:
     vectors, narrow = jnp.dtype(precise.vectors), jnp.dtype(precise.cycle)
     hierarchy = build(op.astype(narrow), plan, narrow, split_from)
-    visits = THIN_VISITS if split_from == 0 else CONDUCTION_VISITS
+    visits = conduction_visits(split_from)
     b = jnp.zeros(op.mass.shape, vectors).at[0, 0].set(wall.astype(vectors))
 
     def energy(x: Array, r: Array) -> Array:
@@ -153,9 +153,8 @@ def _solve(op, wall, tolerances, start, plan: Plan, split_from: int, precise: Pr
         start=start,
         good_enough=good_enough,
     )
-    x = solved.x.astype(jnp.float64) if precise.faces == "float64" else solved.x
-    r = b - op.apply(x)
-    value = energy(x, r)
+    r = b - op.apply(solved.x)
+    value = energy(solved.x, r)
     relative = jnp.sqrt(jnp.sum(jnp.square(r.astype(jnp.float64))) / jnp.sum(jnp.square(b.astype(jnp.float64))))
     enough = good_enough(first - value, solved.energy_error, r)
     return _Solved(solved.x, solved.iterations, relative, value, solved.energy_error / value, enough)
@@ -192,15 +191,13 @@ def solve_conduction(
     if not bool((sigma[0] > 0).any()) or not bool((sigma[-1] > 0).any()):
         raise GeometryError("No conducting voxel touches one of the two walls: nothing can flow along axis 0.")
     precise = precision(highest / lowest, rtol, residual_rtol)
-    contacts = [jnp.ones(()) if c is None else jnp.asarray(c, float) for c in (contact_low, contact_high)]
+    low, high = (jnp.ones(()) if c is None else jnp.asarray(c, float) for c in (contact_low, contact_high))
     # In units of the best conductor and of dz, so that float32 neither overflows nor underflows.
     unit = highest * spacing[0]
     relative = tuple(d / spacing[0] for d in spacing)
-    wide = jnp.float64 if precise.faces == "float64" else jnp.float32
+    faces = jnp.dtype(precise.faces)
     # No name for the scaled image: it has to be gone when the solve needs the memory.
-    low, high = contacts
-    scale, faces = jnp.asarray(relative), jnp.dtype(precise.faces)
-    op, wall = _network((jnp.asarray(sigma) / highest).astype(wide), low, high, scale, faces, periodic)
+    op, wall = _network((jnp.asarray(sigma) / highest).astype(faces), low, high, jnp.asarray(relative), faces, periodic)
     _, ny, nx = sigma.shape
     plan = coarsening_plan(
         [1.0] * sigma.shape[0], relative[1], relative[2], ny, nx, fields=1, direct=FEW_DIRECT_UNKNOWNS
@@ -223,4 +220,5 @@ def solve_conduction(
         relative_residual=residual,
         error=np.inf if np.isnan(error) else error,
         converged=bool(converged and np.isfinite(float(solved.energy)) and float(solved.energy) > 0),
+        split_from=split_from,
     )

@@ -3,10 +3,9 @@
 Method: 2x2x2 aggregates with piecewise-constant transfer and rescaled coarse conductances (Braess, Computing 55
 (1995) 379; the rescaling undoes the over-stiff Galerkin product), each block split in two where its cells do not hang
 together (see `coarsening`), Chebyshev smoothing on the point-block-Jacobi preconditioned operator (Adams, Brezina, Hu,
-Tuminaro, J. Comput. Phys. 188 (2003) 593), more than one visit to the coarser grids (W- or
-K-cycle), and a direct solve on the coarsest one.
-The direct solve is in float64: there the constant mode of the solid potential is held by the reaction alone, about
-1e-6 of the diagonal.
+Tuminaro, J. Comput. Phys. 188 (2003) 593), more than one visit to the coarser grids (W- or K-cycle), and a direct solve
+on the coarsest one. The direct solve is in float64: there the constant mode of the solid potential is held by the
+reaction alone, about 1e-6 of the diagonal.
 
 Absent voxels (zero rows) stay zero: their inverse diagonal is zero and nothing is prolonged into them.
 """
@@ -64,9 +63,6 @@ Plan = tuple[Coarsening, ...]
 Visits = tuple[int, ...]
 #: For the coupled step: linear, and cheap on the large grids.
 COUPLED_VISITS: Visits = (1, 2)
-CONDUCTION_VISITS: Visits = (2, 2)
-#: For films and necks, whose long detours only the coarser grids see.
-THIN_VISITS: Visits = (3, 3, 2)
 
 
 def coarsening_plan(
@@ -183,6 +179,11 @@ def first_split(op: FaceOperator, plan: Plan) -> int:
     faces = op.faces[0][:, layers.start : layers.stop + 1], op.faces[1][:, layers], op.faces[2][:, layers]
     share = _second_share(FaceOperator(faces=faces, mass=op.mass[:, layers], periodic=op.periodic), plan[0])
     return 0 if float(share) > WORTH_SPLITTING else 1
+
+
+def conduction_visits(split_from: int) -> Visits:
+    """More for films and necks (split on the finest grid), whose long detours only the coarser grids see."""
+    return (3, 3, 2) if split_from == 0 else (2, 2)
 
 
 @compiled

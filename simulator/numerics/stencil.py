@@ -5,9 +5,10 @@ Cell fields have shape `(..., nz, ny, nx)`. A face array of axis `a` has one ent
 the outer boundary.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from simulator.numerics.compilation import settle
 
 AXES = (0, 1, 2)
 
@@ -38,11 +39,14 @@ def halo(u: Float[Array, "... nz ny nx"], periodic: bool = False) -> Float[Array
     recomputes earlier sweeps inside later ones and makes compilation and run time explode.
     """
     if periodic:
-        for axis in (1, 2):
-            u = jnp.concatenate([take(u, axis, -1, None), u, take(u, axis, 0, 1)], axis=spatial(axis))
-        return jax.lax.optimization_barrier(pad_axis(u, 0, 1, 1))
+        return settle(pad_axis(_around(_around(u, 1), 2), 0, 1, 1))
     width = [(0, 0)] * (u.ndim - 3) + [(1, 1)] * 3
-    return jax.lax.optimization_barrier(jnp.pad(u, width))
+    return settle(jnp.pad(u, width))
+
+
+def _around(u: Array, axis: int) -> Array:
+    """`u` with the last layer of `axis` before the first, and the first after the last."""
+    return jnp.concatenate([take(u, axis, -1, None), u, take(u, axis, 0, 1)], axis=spatial(axis))
 
 
 def sides(padded: Float[Array, "... nz+2 ny+2 nx+2"], axis: int) -> tuple[Array, Array]:
@@ -57,10 +61,7 @@ def sides(padded: Float[Array, "... nz+2 ny+2 nx+2"], axis: int) -> tuple[Array,
 def beside(u: Array, axis: int, periodic: bool = False) -> tuple[Array, Array]:
     """Values on the low and the high side of every face of `axis`, like `sides`, but without a halo array: zero (or
     False) beyond the outer boundary, or the opposite side's on periodic axes 1 and 2. For set-up, not for sweeps."""
-    if periodic and axis != 0:
-        wide = jnp.concatenate([take(u, axis, -1, None), u, take(u, axis, 0, 1)], axis=spatial(axis))
-    else:
-        wide = pad_axis(u, axis, 1, 1)
+    wide = _around(u, axis) if periodic and axis != 0 else pad_axis(u, axis, 1, 1)
     return take(wide, axis, 0, -1), take(wide, axis, 1, None)
 
 
