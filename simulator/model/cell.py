@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from simulator.constants import F, R
 from simulator.model.grid import AM, CBD, ELECTROLYTE, SEPARATOR, VoxelGrid
+from simulator.numerics.compilation import settle
 from simulator.numerics.stencil import AXES, face_shape
 from simulator.physics.contact import FaceSides
 from simulator.physics.counter_electrode import CounterElectrode
@@ -120,15 +121,19 @@ class CellModel(eqx.Module):
         return thermal * (1.0 - p.t_plus(c_e, p.temperature)) * p.thermo_factor(c_e, p.temperature)
 
     def cell_values(self, u: Float[Array, "4 nz ny nx"]) -> CellValues:
-        """Fields with their transport coefficients at cell centres; absent phases have zero coefficients."""
+        """Fields with their transport coefficients at cell centres; absent phases have zero coefficients.
+
+        Evaluated here, once: fused into the fluxes, each of the material functions would run on both sides of all axes.
+        """
         p, t = self.parameters, self.parameters.temperature
         sto, c_e = u[STO], u[C_E]
         solid_sigma = jnp.where(self.phase == AM, p.sigma(sto, t), p.cbd_sigma(sto, t))
-        return CellValues(
+        values = CellValues(
             phi_s=u[PHI_S],
             phi_e=u[PHI_E],
             sto=sto,
             c_e=c_e,
+            ln_c=jnp.log(c_e),
             sigma=jnp.where(self.active[PHI_S], solid_sigma, 0.0),
             kappa=jnp.where(self.active[PHI_E], self._by_ionic_phase(p.kappa, c_e), 0.0),
             D_s=jnp.where(self.active[STO], p.D_s(sto, t), 0.0),
@@ -136,6 +141,7 @@ class CellModel(eqx.Module):
             t_plus=p.t_plus(c_e, t) if self.binary else jnp.ones_like(c_e),
             coupling=self.salt_coupling(c_e),
         )
+        return settle(values)
 
     def gather(self, u: Array) -> tuple[Array, Array]:
         """`u` (4, nz, ny, nx) at the AM and at the ionic cell of each face: two arrays (4, n)."""

@@ -5,6 +5,7 @@ faces at once); nothing is differentiated through the grid. `tests/unit/model` c
 `residual`.
 """
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -23,6 +24,7 @@ from simulator.model.residual import (
     side_values,
     true_contact,
 )
+from simulator.numerics.compilation import settle
 from simulator.numerics.stencil import AXES, halo, outflow, pad_axis, sides
 from simulator.physics.transport import CellValues
 
@@ -31,9 +33,11 @@ class FaceCoefficients(NamedTuple):
     """Derivatives of the fluxes through the faces of one axis (boundary faces zero). Leading axes: see below.
 
     The four fields fall into two pairs, potentials (phi_s, phi_e) and concentrations (sto, c_e), and each potential
-    meets one concentration only. `drop` (2, ...): of i_s, i_e with respect to the potential drop; `mixed` (2, 2, ...):
-    of i_s, i_e with respect to sto, c_e on the low [0] and the high [1] side; `value` (2, 2, ...): of F N_s, F N_c with
-    respect to the same; `migration` (...): of F N_c with respect to the drop of phi_e, None for constant t_plus.
+    meets one concentration only. `drop` (2, ...): of i_s, i_e with respect to the potential drop. `mixed` and `value`
+    (2, 2, ...): of i_s, i_e and of F N_s, F N_c with respect to the drop [0] of sto, c_e and to their mean [1] over the
+    two sides. `migration` (...): of F N_c with respect to the drop of phi_e, None for constant t_plus.
+
+    Drops and means, not the two sides: a flux is then a small difference times a conductance, which float32 resolves.
     """
 
     drop: Array
@@ -67,43 +71,56 @@ class Jacobian(eqx.Module):
     migration: Array  # 1 - t_plus_ref
     active: Array
 
-    def reaction_rows(self, du: Array) -> Array:
-        """Rows (4, nz, ny, nx) of the reaction current alone, gathered from and summed to cells."""
-        f, flat = self.faces, du.reshape(4, -1)
-        am, ion = flat[:, self.am], flat[:, self.ionic]
-        phi, sto, c_e, share = (a.astype(du.dtype) for a in f)
-        drive = share * am[PHI_S] + (1.0 - share) * ion[PHI_S] - ion[PHI_E]
-        current = phi * drive + sto * am[STO] + c_e * ion[C_E]
-        zero = jnp.zeros(flat.shape[1], du.dtype)
-        leaves = zero.at[self.am].add(current)
-        enters = zero.at[self.ionic].add(current)
-        electrons = zero.at[self.am].add(share * current).at[self.ionic].add((1.0 - share) * current)
-        salt = self.migration.astype(du.dtype) * enters
-        return jnp.stack([electrons, -enters, leaves, -salt]).reshape(du.shape)
+    def reaction(self, potentials: Array, concentrations: Array | None = None) -> Array:
+        """Currents (n,) [A] of the live faces for changes (2, nz, ny, nx) of the fields."""
+        phi_s, phi_e = potentials.reshape(2, -1)
+        phi, sto, c_e, share = (a.astype(potentials.dtype) for a in self.faces)
+        drive = share * phi_s[self.am] + (1.0 - share) * phi_s[self.ionic] - phi_e[self.ionic]
+        if concentrations is None:
+            return phi * drive
+        x, c = concentrations.reshape(2, -1)
+        return phi * drive + sto * x[self.am] + c_e * c[self.ionic]
+
+    def to_cells(self, index: Array, current: Array) -> Array:
+        """Sum (nz, ny, nx) of the faces' `current` over the cells `index` (`am` or `ionic`)."""
+        shape = self.active.shape[1:]
+        return jnp.zeros(math.prod(shape), current.dtype).at[index].add(current).reshape(shape)
 
     def apply(self, du: Array) -> Array:
         """`J du`, both (4, nz, ny, nx), in the precision of `du`."""
         du = jnp.where(self.active, du, 0.0)
         padded = halo(du)
-        potentials = jnp.zeros_like(du[:STO])
-        concentrations = self.storage.astype(du.dtype) * du[STO:]
+        storage = self.storage.astype(du.dtype)
+        rows = [jnp.zeros_like(du[0]), jnp.zeros_like(du[0]), storage[0] * du[STO], storage[1] * du[C_E]]
         for axis, c in zip(AXES, self.axes, strict=True):
             low, high = sides(padded, axis)
-            current = c.drop * (low[:STO] - high[:STO]) + c.mixed[0] * low[STO:] + c.mixed[1] * high[STO:]
-            flux = c.value[0] * low[STO:] + c.value[1] * high[STO:]
-            if c.migration is not None:
-                flux = flux.at[1].add(c.migration * (low[PHI_E] - high[PHI_E]))
-            potentials = potentials + outflow(current, axis)
-            concentrations = concentrations + outflow(flux, axis)
+            for potential, concentration in ((PHI_S, STO), (PHI_E, C_E)):
+                pair = potential  # 0 or 1: row of the coefficients
+                drop = low[concentration] - high[concentration]
+                mean = 0.5 * (low[concentration] + high[concentration])
+                current = c.drop[pair] * (low[potential] - high[potential])
+                current = current + c.mixed[0, pair] * drop + c.mixed[1, pair] * mean
+                flux = c.value[0, pair] * drop + c.value[1, pair] * mean
+                if c.migration is not None and concentration == C_E:
+                    flux = flux + c.migration * (low[PHI_E] - high[PHI_E])
+                rows[potential] = rows[potential] + outflow(current, axis)
+                rows[concentration] = rows[concentration] + outflow(flux, axis)
+        migration = self.migration.astype(du.dtype)
+        current = self.reaction(du[:STO], du[STO:])
+        by_am = self.faces.share.astype(du.dtype) * current
+        enters = self.to_cells(self.ionic, current)
+        electrons = self.to_cells(self.am, by_am) + self.to_cells(self.ionic, current - by_am)
+        rows[STO] = rows[STO] + self.to_cells(self.am, current)
         top = self.plane * du[PHI_S, -1]
         if self.plane_sto is not None:
             top = top + self.plane_sto * du[STO, -1]
         top = top - self.plane_floats * self.plane * (jnp.sum(top) / jnp.sum(self.plane))
-        anode = self.anode[0] * du[PHI_E, 0] + self.anode[1] * du[C_E, 0]
-        rows = self.reaction_rows(du) + jnp.concatenate([potentials, concentrations])
-        rows = rows.at[PHI_S, -1].add(top.astype(du.dtype)).at[PHI_E, 0].add(-anode.astype(du.dtype))
-        rows = rows.at[C_E, 0].add(-(self.migration * anode).astype(du.dtype))
-        return jnp.where(self.active, rows, 0.0)
+        anode = (self.anode[0] * du[PHI_E, 0] + self.anode[1] * du[C_E, 0]).astype(du.dtype)
+        rows[PHI_S] = (rows[PHI_S] + electrons).at[-1].add(top.astype(du.dtype))
+        rows[PHI_E] = (rows[PHI_E] - enters).at[0].add(-anode)
+        rows[C_E] = (rows[C_E] - migration * enters).at[0].add(-migration * anode)
+        # Row by row, see `FaceOperator.apply`.
+        return jnp.where(self.active, jnp.stack(settle(rows)), 0.0)
 
 
 def face_derivatives(u: Array, cell: CellModel, j: Array) -> FaceDerivatives:
@@ -164,6 +181,11 @@ def _anode_derivatives(u: Array, values: CellValues, d_values: CellValues, cell:
     return jnp.stack([by_phi, by_c])
 
 
+def _drop_and_mean(low: Array, high: Array) -> Array:
+    """Derivatives with respect to drop and mean of a quantity, from those with respect to its two sides."""
+    return jnp.stack([0.5 * (low - high), low + high])
+
+
 def linearise(u: Array, j: Array, gamma_dt: Array, drive: Drive, cell: CellModel, dtype: jnp.dtype) -> Jacobian:
     """Assemble the Jacobian at `u`, with solved face currents `j`, its coefficients stored in `dtype`."""
     # sto and c_e never share a voxel, so one tangent serves both families of coefficients.
@@ -189,11 +211,12 @@ def linearise(u: Array, j: Array, gamma_dt: Array, drive: Drive, cell: CellModel
         _, by_high = jax.jvp(lambda hi, f=flow, lo=low: f(lo, hi), (high,), (d_high,))
 
         def pairs(first: str, second: str, a=by_low, b=by_high) -> Array:
-            return jnp.stack([jnp.stack([getattr(side, first), getattr(side, second)]) for side in (a, b)])
+            by_side = [jnp.stack([getattr(side, first), getattr(side, second)]) for side in (a, b)]
+            return _drop_and_mean(*by_side)
 
         mixed = pad_axis(pairs("i_s", "i_e"), axis, 1, 1)
         if split is not None:
-            mixed = mixed.at[:, 0].add(split[axis])
+            mixed = mixed.at[:, 0].add(_drop_and_mean(*split[axis]))
         coefficients = FaceCoefficients(
             drop=pad_axis(jnp.stack([by_phi.i_s, by_phi.i_e]), axis, 1, 1),
             mixed=mixed,

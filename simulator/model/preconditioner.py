@@ -35,21 +35,19 @@ class Preconditioner(eqx.Module):
 
     def apply(self, rows: Array) -> Array:
         """Approximate solution (4, nz, ny, nx) of `J du = rows`."""
-        r = jnp.where(self.jacobian.active, rows, 0.0).astype(self.dtype)
+        jacobian = self.jacobian
+        r = jnp.where(jacobian.active, rows, 0.0).astype(self.dtype)
         potentials = cycle(self.potentials, r[:STO])
         # What the new potentials leave in the lithium and salt rows: the reaction and the anode current.
-        reaction = self.jacobian.reaction_rows(jnp.concatenate([potentials, jnp.zeros_like(potentials)]))
-        anode = (self.jacobian.migration * self.jacobian.anode[0]).astype(self.dtype) * potentials[PHI_E, 0]
-        left = jnp.stack([r[STO] - reaction[STO], (r[C_E] - reaction[C_E]).at[0].add(anode)])
-        concentrations = cycle(self.concentrations, jnp.where(self.jacobian.active[STO:], left, 0.0))
-        phi_e = potentials[PHI_E] + self.jacobian.coupling.astype(self.dtype) * concentrations[1]
-        phi_e = jnp.where(self.jacobian.active[PHI_E], phi_e, 0.0)
-        return jnp.concatenate([potentials[:1], phi_e[None], concentrations])
-
-
-def _mean_pair(pair: Array) -> Array:
-    """Symmetric conductance from the derivatives on the low and the high side of the faces."""
-    return 0.5 * (pair[0] - pair[1])
+        current = jacobian.reaction(potentials)
+        anode = jacobian.anode[0].astype(self.dtype) * potentials[PHI_E, 0]
+        migration = jacobian.migration.astype(self.dtype)
+        salt = r[C_E] + migration * jacobian.to_cells(jacobian.ionic, current)
+        left = jnp.stack([r[STO] - jacobian.to_cells(jacobian.am, current), salt.at[0].add(migration * anode)])
+        concentrations = cycle(self.concentrations, left)
+        phi_e = potentials[PHI_E] + jacobian.coupling.astype(self.dtype) * concentrations[1]
+        phi_e = jnp.where(jacobian.active[PHI_E], phi_e, 0.0)
+        return jnp.stack([potentials[0], phi_e, concentrations[0], concentrations[1]])
 
 
 def surface_response(jacobian: Jacobian, cell: CellModel) -> Array:
@@ -57,7 +55,7 @@ def surface_response(jacobian: Jacobian, cell: CellModel) -> Array:
     storage = jacobian.storage[0]
     links = jnp.zeros_like(storage)
     for axis in AXES:
-        k = _mean_pair(jacobian.axes[axis].value)[0].astype(storage.dtype)
+        k = jacobian.axes[axis].value[0, 0].astype(storage.dtype)
         links = jnp.maximum(links, jnp.maximum(take(k, axis, 0, -1), take(k, axis, 1, None)))
     admittance = 0.5 * (storage + jnp.sqrt(storage**2 + 4.0 * storage * links))
     slope = cell.add_to_cells(cell.faces.am, jnp.maximum(jacobian.faces.sto, 0.0))
@@ -96,7 +94,7 @@ def potential_operator(jacobian: Jacobian, cell: CellModel) -> FaceOperator:
 def concentration_operator(jacobian: Jacobian, cell: CellModel) -> FaceOperator:
     """The uncoupled pair (sto, c_e): diffusion, storage, and the reaction's own response at fixed potentials."""
     f = cell.faces
-    faces = [_mean_pair(jacobian.axes[a].value).astype(jnp.float64) for a in AXES]
+    faces = [jacobian.axes[a].value[0].astype(jnp.float64) for a in AXES]
     k_over_c = jacobian.coupling.ravel()[f.ionic]
     salt = jacobian.migration * (jacobian.faces.phi * k_over_c - jacobian.faces.c_e)
     reaction = jnp.stack(

@@ -64,7 +64,7 @@ def fgmres(
         k, basis, directions, triangular, rotations, rhs, _, before = carry
         z = preconditioner(basis[k].reshape(b.shape).astype(b.dtype)).astype(basis_dtype)
         directions = directions.at[k].set(z.ravel())
-        w = operator(z.astype(b.dtype)).ravel().astype(basis_dtype)
+        w = operator(z).ravel()
 
         def orthogonalise(i, state):
             w, column = state

@@ -19,14 +19,15 @@ from jaxtyping import Array
 class CellValues(NamedTuple):
     """Fields and transport coefficients at cell centres (or on one side of a face); zero conductivity = absent.
 
-    `phi_s`, `phi_e` [V], `sto` [-], `c_e` [mol/m3], `sigma`, `kappa` [S/m], `D_s`, `D_e` [m2/s], `t_plus` [-],
-    `coupling` K [V].
+    `phi_s`, `phi_e` [V], `sto` [-], `c_e` [mol/m3], `ln_c` its logarithm, `sigma`, `kappa` [S/m], `D_s`, `D_e` [m2/s],
+    `t_plus` [-], `coupling` K [V].
     """
 
     phi_s: Array
     phi_e: Array
     sto: Array
     c_e: Array
+    ln_c: Array
     sigma: Array
     kappa: Array
     D_s: Array
@@ -72,7 +73,7 @@ def fluxes(
     i_s = area * electronic_conductance(low, high, d_low, d_high, extra_resistance) * (low.phi_s - high.phi_s)
     kappa = area * two_point(low.kappa, high.kappa, d_low, d_high)
     coupling = 0.5 * (low.coupling + high.coupling)
-    i_e = kappa * ((low.phi_e - high.phi_e) - coupling * (jnp.log(low.c_e) - jnp.log(high.c_e)))
+    i_e = kappa * ((low.phi_e - high.phi_e) - coupling * (low.ln_c - high.ln_c))
     n_s = c_s_max_F * area * two_point(low.D_s, high.D_s, d_low, d_high) * (low.sto - high.sto)
     diffusion = faraday * area * two_point(low.D_e, high.D_e, d_low, d_high) * (low.c_e - high.c_e)
     n_c = diffusion + (0.5 * (low.t_plus + high.t_plus) - t_plus_ref) * i_e
