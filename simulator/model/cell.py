@@ -128,20 +128,25 @@ class CellModel(eqx.Module):
         p, t = self.parameters, self.parameters.temperature
         sto, c_e = u[STO], u[C_E]
         solid_sigma = jnp.where(self.phase == AM, p.sigma(sto, t), p.cbd_sigma(sto, t))
-        values = CellValues(
+        zero = jnp.zeros_like(sto)
+        sigma, D_s = jnp.where(self.active[PHI_S], solid_sigma, zero), jnp.where(self.active[STO], p.D_s(sto, t), zero)
+        kappa = jnp.where(self.active[PHI_E], self._by_ionic_phase(p.kappa, c_e), zero)
+        D_e = jnp.where(self.active[C_E], self._by_ionic_phase(p.D_e, c_e), zero)
+        t_plus = p.t_plus(c_e, t) if self.binary else jnp.ones_like(c_e)
+        sigma, D_s, kappa, D_e, ln_c, coupling = settle((sigma, D_s, kappa, D_e, jnp.log(c_e), self.salt_coupling(c_e)))
+        return CellValues(
             phi_s=u[PHI_S],
             phi_e=u[PHI_E],
             sto=sto,
             c_e=c_e,
-            ln_c=jnp.log(c_e),
-            sigma=jnp.where(self.active[PHI_S], solid_sigma, 0.0),
-            kappa=jnp.where(self.active[PHI_E], self._by_ionic_phase(p.kappa, c_e), 0.0),
-            D_s=jnp.where(self.active[STO], p.D_s(sto, t), 0.0),
-            D_e=jnp.where(self.active[C_E], self._by_ionic_phase(p.D_e, c_e), 0.0),
-            t_plus=p.t_plus(c_e, t) if self.binary else jnp.ones_like(c_e),
-            coupling=self.salt_coupling(c_e),
+            ln_c=ln_c,
+            sigma=sigma,
+            kappa=kappa,
+            D_s=D_s,
+            D_e=D_e,
+            t_plus=settle(t_plus) if self.t_plus_varies else t_plus,
+            coupling=coupling,
         )
-        return settle(values)
 
     def gather(self, u: Array) -> tuple[Array, Array]:
         """`u` (4, nz, ny, nx) at the AM and at the ionic cell of each face: two arrays (4, n)."""

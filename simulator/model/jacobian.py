@@ -223,7 +223,10 @@ def linearise(u: Array, j: Array, gamma_dt: Array, drive: Drive, cell: CellModel
             value=pad_axis(pairs("n_s", "n_c"), axis, 1, 1),
             migration=pad_axis(by_phi.n_c, axis, 1, 1) if cell.t_plus_varies else None,
         )
-        axes.append(jax.tree_util.tree_map(lambda a: a.astype(dtype), coefficients))
+        coefficients = jax.tree_util.tree_map(lambda a: a.astype(dtype), coefficients)
+        # One axis after the other: side by side their float64 intermediates would be the peak of the memory.
+        coefficients, values, d_values = settle((coefficients, values, d_values))
+        axes.append(coefficients)
 
     g, voltage = collector(u, values, cell, drive)
     d_g = 2.0 * d_values.sigma[-1] / cell.grid.dz[-1] * cell.grid.plane_area

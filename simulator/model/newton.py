@@ -15,10 +15,10 @@ from jaxtyping import Array
 
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
 from simulator.model.jacobian import FaceDerivatives, Jacobian, linearise
-from simulator.model.preconditioner import precondition
+from simulator.model.preconditioner import Preconditioner, precondition
 from simulator.model.residual import Drive, Evaluation, residual
 from simulator.numerics.compilation import compiled
-from simulator.numerics.krylov import fgmres
+from simulator.numerics.krylov import Space, gcr
 from simulator.numerics.stencil import AXES, take
 
 
@@ -34,7 +34,7 @@ class NewtonOptions:
     tolerance: float = 1e-6
     balance: float = 1e-10
     max_iterations: int = 12
-    krylov_max: int = 40
+    krylov_max: int = 16
     mixed: bool = True
 
     @property
@@ -42,6 +42,13 @@ class NewtonOptions:
         return jnp.dtype(jnp.float32 if self.mixed else jnp.float64)
 
 
+#: Lowest tolerance of one linear solve: directions are kept for the next, so that nothing is gained by asking more.
+LINEAR_TOLERANCE = 0.01
+#: A correction that leaves more than this share of the residual asks for a new Jacobian.
+SLOW = 0.1
+#: Directions that must be free before a linear solve; otherwise it starts from an empty space.
+ROOM = 5
+VERBOSE=False
 #: However badly the potentials resolve the currents, a residual above this share of the applied current fails.
 LOOSEST = 1e-3
 
@@ -63,11 +70,33 @@ class Response(NamedTuple):
     resolution: Array
 
 
-class Stage(NamedTuple):
-    """A solved (or failed) stage: fields (4, nz, ny, nx), evaluation there, outcome, Newton and Krylov counts.
+class Linearisation(NamedTuple):
+    """The Jacobian with its preconditioner, and what the time step needs of it."""
 
-    `response` belongs to the last Newton iterate but one; None if there was no iteration.
+    preconditioner: Preconditioner
+    response: Response
+
+
+@dataclass
+class Workspace:
+    """What one stage hands on to the next of the same time step, and the memory that all stages share.
+
+    `linearisation`: of an earlier stage or iterate with the same cell, drive and `gamma_dt`; `space`: the directions
+    tried with it.
     """
+
+    linearisation: Linearisation | None = None
+    space: Space | None = None
+
+    def forget(self) -> None:
+        """Another time step or drive begins; the memory of the space stays."""
+        self.linearisation = None
+        if self.space is not None:
+            self.space = self.space.emptied()
+
+
+class Stage(NamedTuple):
+    """A solved (or failed) stage: fields (4, nz, ny, nx), evaluation there, outcome, Newton and Krylov counts."""
 
     u: Array
     evaluation: Evaluation
@@ -75,17 +104,16 @@ class Stage(NamedTuple):
     newton: int
     krylov: int
     norm: float
-    response: Response | None
 
 
-class _Iteration(NamedTuple):
+class _Correction(NamedTuple):
     u: Array
     evaluation: Evaluation
     norm: Array
     du: Array
     krylov: Array
     theta: Array
-    response: Response
+    space: Space
 
 
 def _norm(evaluation: Evaluation, scale: Array) -> Array:
@@ -110,22 +138,36 @@ def _feasible(u: Array, du: Array, cell: CellModel) -> Array:
 
 
 @compiled
-def _iterate(u, evaluation, known, gamma_dt, drive, cell, scale, rtol, krylov_max: int, dtype) -> _Iteration:
-    jacobian = linearise(u, evaluation.j, gamma_dt, drive, cell, dtype)
-    preconditioner = precondition(jacobian, cell, dtype)
-    solve = fgmres(
-        jacobian.apply,
-        preconditioner.apply,
-        -evaluation.rows,
-        rtol=rtol,
-        max_iterations=krylov_max,
-        basis_dtype=dtype,
-    )
-    theta = _feasible(u, solve.x, cell)
-    new = u + theta * solve.x
-    after = residual(new, known, gamma_dt, drive, cell, evaluation.j)
-    response = Response(jacobian.faces, jnp.sum(jacobian.anode, axis=(1, 2)), _resolution(u, jacobian))
-    return _Iteration(new, after, _norm(after, scale), solve.x, solve.iterations, theta, response)
+def _linearise(u, j, gamma_dt, drive: Drive, cell: CellModel, dtype) -> tuple[Jacobian, Response]:
+    jacobian = linearise(u, j, gamma_dt, drive, cell, dtype)
+    return jacobian, Response(jacobian.faces, jnp.sum(jacobian.anode, axis=(1, 2)), _resolution(u, jacobian))
+
+
+# A program of its own: as one with the assembly of the Jacobian it takes as long again.
+_precondition = compiled(precondition)
+
+
+class _Point(NamedTuple):
+    """Where a correction starts, and the stage it belongs to."""
+
+    u: Array
+    evaluation: Evaluation
+    known: Array
+    gamma_dt: Array
+    drive: Drive
+    cell: CellModel
+    scale: Array
+
+
+@compiled(donate="all-except-first")
+def _correct(fixed: tuple[_Point, Preconditioner, Array], space: Space) -> _Correction:
+    at, preconditioner, rtol = fixed
+    apply = preconditioner.jacobian.apply
+    solve = gcr(apply, preconditioner.apply, -at.evaluation.rows, space, rtol=rtol)
+    theta = _feasible(at.u, solve.x, at.cell)
+    new = at.u + theta * solve.x
+    after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.j)
+    return _Correction(new, after, _norm(after, at.scale), solve.x, solve.iterations, theta, solve.space)
 
 
 def _resolution(u: Array, jacobian: Jacobian) -> Array:
@@ -137,10 +179,10 @@ def _resolution(u: Array, jacobian: Jacobian) -> Array:
 
 
 @compiled
-def _damped(u, du, theta, known, gamma_dt, drive, cell, scale, j):
-    new = u + theta * du
-    after = residual(new, known, gamma_dt, drive, cell, j)
-    return new, after, _norm(after, scale)
+def _damped(at: _Point, du, theta):
+    new = at.u + theta * du
+    after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.j)
+    return new, after, _norm(after, at.scale)
 
 
 @compiled
@@ -181,46 +223,63 @@ def solve_stage(
     cell: CellModel,
     scale: float,
     options: NewtonOptions,
+    workspace: Workspace | None = None,
 ) -> Stage:
     """Solve one implicit stage from the guess `u` (fields) and `j` (face currents).
 
-    Never raises: look at `result`. `scale` [A] makes residual and balances dimensionless.
+    Never raises: look at `result`. `scale` [A] makes residual and balances dimensionless. A linearisation in
+    `workspace` is used as long as it serves; the last one is left there.
     """
+    work = Workspace() if workspace is None else workspace
+    if work.space is None or work.space.directions.dtype != options.dtype:
+        work.space = Space.empty(options.krylov_max, u.size, options.dtype)
     dt = jnp.asarray(gamma_dt, jnp.float64)
     size = jnp.asarray(scale, jnp.float64)
     evaluation, norm_array = _start(u, known, dt, drive, cell, j, size)
     norm = float(norm_array)
     newton = krylov = 0
-    response: Response | None = None
     tolerance = options.tolerance
 
     def ended(result: StageResult) -> Stage:
-        return Stage(u, evaluation, result, newton, krylov, norm, response)
+        return Stage(u, evaluation, result, newton, krylov, norm)
 
-    # At least one iteration: its linearisation is needed to balance the stage and to judge the time step.
-    while norm > tolerance or response is None:
+    # A linearisation is needed even if the guess solves the stage: to balance it, and to judge the time step.
+    while norm > tolerance or work.linearisation is None:
         if not np.isfinite(norm):
             return ended(StageResult.not_finite)
         if newton == options.max_iterations:
             return ended(StageResult.stalled)
-        # Ask the linear solver for what is needed to arrive, not for more: 0.3 leaves room for the nonlinearity.
-        rtol = jnp.asarray(np.clip(0.3 * tolerance / max(norm, 1e-300), 1e-4, 0.1))
-        step = _iterate(u, evaluation, known, dt, drive, cell, size, rtol, options.krylov_max, options.dtype)
-        newton, krylov, response = newton + 1, krylov + int(step.krylov), step.response
+        here = work.linearisation is None  # whether the linearisation belongs to this very iterate
+        if here:
+            jacobian, response = _linearise(u, evaluation.j, dt, drive, cell, options.dtype)
+            work.linearisation = Linearisation(_precondition(jacobian, cell, options.dtype), response)
+            work.space = work.space.emptied()
+        preconditioner, response = work.linearisation
         # Very conducting solids: float64 potentials of 4 V do not resolve the currents any better than this.
         tolerance = max(options.tolerance, min(2.0 * float(response.resolution) / scale, LOOSEST))
+        # Ask the linear solver for what is needed to arrive, not for more: 0.3 leaves room for the nonlinearity.
+        rtol = jnp.asarray(np.clip(0.3 * tolerance / max(norm, 1e-300), LINEAR_TOLERANCE, 0.1))
+        at = _Point(u, evaluation, known, dt, drive, cell, size)
+        step = _correct((at, preconditioner, rtol), work.space)
+        newton, krylov = newton + 1, krylov + int(step.krylov)
+        full = options.krylov_max - int(step.space.count) < ROOM
+        work.space = step.space.emptied() if full else step.space
         u_new, after, new_norm, theta = step.u, step.evaluation, float(step.norm), float(step.theta)
+        if VERBOSE: print(f"   {norm:.2e} -> {new_norm:.2e} rtol {rtol:.1e} krylov {int(step.krylov)} count {int(step.space.count)} here {here} theta {theta}")
+        if not new_norm <= max(SLOW * norm, tolerance):
+            work.linearisation = None
+            if not here and not new_norm <= norm:
+                continue  # from this iterate again, with its own Jacobian
         halvings = 0
         while not new_norm <= max(norm, tolerance) and halvings < 6:
             theta *= 0.5
             halvings += 1
-            u_new, after, norm_array = _damped(
-                u, step.du, jnp.asarray(theta), known, dt, drive, cell, size, evaluation.j
-            )
+            u_new, after, norm_array = _damped(at, step.du, jnp.asarray(theta))
             new_norm = float(norm_array)
         if not new_norm <= max(norm, tolerance):
             return ended(StageResult.stalled if np.isfinite(new_norm) else StageResult.not_finite)
         u, evaluation, norm = u_new, after, new_norm
+    response = work.linearisation.response
     for _ in range(6):
         if _balanced(evaluation, options.balance * scale):
             break

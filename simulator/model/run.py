@@ -16,7 +16,7 @@ from simulator.model.build import Cell
 from simulator.model.checkpoint import Checkpoint
 from simulator.model.events import NEARLY_DEPLETED, Event, first_crossed, step_events
 from simulator.model.losses import voltage_losses
-from simulator.model.newton import NewtonOptions, StageResult
+from simulator.model.newton import NewtonOptions, StageResult, Workspace
 from simulator.model.observe import Extremes, Inventory, Observer
 from simulator.model.options import Progress, SolverOptions
 from simulator.model.records import Records
@@ -96,6 +96,7 @@ class Run:
     ) -> None:
         self.cell, self.steps, self.options, self.fingerprint = cell, steps, options, fingerprint
         self.newton: NewtonOptions = options.newton()
+        self.workspace = Workspace()
         self.recorder, self.callback, self.field_names = recorder, callback, fields
         self.times, self.snapshots = np.append(times, np.inf), snapshots
         self.observer = Observer(cell)
@@ -247,7 +248,7 @@ class Run:
         return hit
 
     def _try(self, size: float, drive: Drive, scale: float) -> TimeStep:
-        step = attempt(self.now.state, size, drive, self.cell.model, scale, self.newton, self.scales)
+        step = attempt(self.now.state, size, drive, self.cell.model, scale, self.newton, self.scales, self.workspace)
         self._count(step.newton, step.krylov, step.stages)
         return step
 

@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
 from simulator.model.jacobian import FaceDerivatives
-from simulator.model.newton import NewtonOptions, Stage, StageResult, solve_stage
+from simulator.model.newton import NewtonOptions, Stage, StageResult, Workspace, solve_stage
 from simulator.model.residual import Drive
 from simulator.numerics.compilation import compiled
 
@@ -157,22 +157,26 @@ def attempt(
     scale: float,
     options: NewtonOptions,
     scales: ErrorScales,
+    workspace: Workspace | None = None,
 ) -> Step:
-    """Try one step of `dt` [s]; never raises on physics."""
+    """Try one step of `dt` [s]; never raises on physics. A `workspace` saves allocating its memory for every step."""
     h, smooth = jnp.asarray(dt), jnp.asarray(float(dt <= state.reach))
     guess = _predict_first(state.u, state.rate, h, smooth, cell)
-    first = solve_stage(guess, state.j, state.u[STO:], GAMMA * dt, drive, cell, scale, options)
+    work = Workspace() if workspace is None else workspace
+    work.forget()
+    first = solve_stage(guess, state.j, state.u[STO:], GAMMA * dt, drive, cell, scale, options, work)
     if first.result is not StageResult.converged:
         return Step(None, None, math.inf, first.result, first.newton, first.krylov, 1)
     known, guess = _second_stage(state.u, state.rate, first.u, h, smooth, cell)
-    second = solve_stage(guess, first.evaluation.j, known, GAMMA * dt, drive, cell, scale, options)
+    second = solve_stage(guess, first.evaluation.j, known, GAMMA * dt, drive, cell, scale, options, work)
     newton, krylov = first.newton + second.newton, first.krylov + second.krylov
     if second.result is not StageResult.converged:
         return Step(None, None, math.inf, second.result, newton, krylov, 2)
-    assert second.response is not None
+    assert work.linearisation is not None
     rate, error = _finish(
-        state.u, state.rate, first.u, second.u, known, second.response.faces, h, cell, jnp.asarray(scales)
+        state.u, state.rate, first.u, second.u, known, work.linearisation.response.faces, h, cell, jnp.asarray(scales)
     )
+    work.forget()
     b1, b2 = (w * dt for w in WEIGHTS)
     totals = StepTotals(
         reaction=b1 * float(first.evaluation.reaction_current) + b2 * float(second.evaluation.reaction_current),

@@ -15,92 +15,109 @@ from simulator.numerics.compilation import settle
 Operator = Callable[[Array], Array]
 
 
-class KrylovResult(NamedTuple):
-    """`x`, number of operator applications, and the 2-norm of the residual relative to that of `b`."""
-
-    x: Array
-    iterations: Array
-    relative_residual: Array
-
-
 def _norm(a: Array) -> Array:
     return jnp.sqrt(jnp.sum(jnp.square(jnp.abs(a).astype(jnp.float64))))
 
 
-def fgmres(
-    operator: Operator,
-    preconditioner: Operator,
-    b: Array,
-    *,
-    rtol: Array | float,
-    max_iterations: int,
-    basis_dtype: jnp.dtype,
-) -> KrylovResult:
-    r"""Flexible GMRES without restart (Saad, SIAM J. Sci. Comput. 14 (1993) 461), from a zero start.
+class Space(NamedTuple):
+    """What has been tried with one operator A: directions `z` and their images, `A z = images^T triangular`.
 
-    Minimises $\|b - A Z y\|_2$ over the preconditioned directions $z_j = M v_j$. The directions are kept, not
-    recomputed: with a float32 preconditioner the rounding of $z_j$, multiplied by conductances 1e6 times the
-    reaction's, is visible to `operator` and would otherwise spoil the solution.
-
-    **Arguments:** `operator` (float64), `preconditioner` (any linear map, may be float32 inside), `b` any shape,
-    `rtol` on the residual norm relative to `b`, `basis_dtype` of the stored vectors (two per iteration).
-
-    **Returns:** `KrylovResult`; `relative_residual` is the one of the small least-squares problem.
+    `directions`, `images` (m, n): the first `count` rows are in use, the images orthonormal; `triangular` (m, m). With
+    `count` = 0 the space is empty, whatever finite numbers the rows hold.
     """
-    n, m = b.size, max_iterations
-    beta = _norm(b)
-    safe = jnp.where(beta > 0, beta, 1.0)
-    directions = jnp.zeros((m, n), basis_dtype)
-    basis = jnp.zeros((m + 1, n), basis_dtype).at[0].set((b.ravel() / safe).astype(basis_dtype))
-    triangular = jnp.eye(m, dtype=jnp.float64)
-    rotations = jnp.zeros((m, 2), jnp.float64)
-    rhs = jnp.zeros(m + 1, jnp.float64).at[0].set(beta)
+
+    directions: Float[Array, "m n"]
+    images: Float[Array, "m n"]
+    triangular: Float[Array, "m m"]
+    count: Array
+
+    @classmethod
+    def empty(cls, rows: int, size: int, dtype: jnp.dtype) -> "Space":
+        """Room for `rows` directions of `size` numbers."""
+        # Two arrays of zeros, not one twice: they are overwritten in place.
+        directions, images = jnp.zeros((rows, size), dtype), jnp.zeros((rows, size), dtype)
+        return cls(directions, images, jnp.eye(rows, dtype=jnp.float64), jnp.asarray(0))
+
+    def emptied(self) -> "Space":
+        """The same memory without its directions."""
+        return self._replace(count=jnp.zeros_like(self.count))
+
+
+class GCRResult(NamedTuple):
+    """`x`; operator applications; 2-norm of the residual relative to that of `b`; the space, grown."""
+
+    x: Array
+    iterations: Array
+    relative_residual: Array
+    space: Space
+
+
+#: A residual that falls by less than this makes a poor next direction: the last image takes its place.
+PROGRESS = 0.9
+
+
+def gcr(operator: Operator, preconditioner: Operator, b: Array, space: Space, *, rtol: Array | float) -> GCRResult:
+    r"""Generalised conjugate residuals (Eisenstat, Elman, Schultz, SIAM J. Numer. Anal. 20 (1983) 345) on a kept space.
+
+    Minimises $\|b - A x\|_2$ over the directions $z = M r$ of the preconditioned residuals, like flexible GMRES, and
+    over those that `space` brings along from earlier right-hand sides with the same A. Ends when the space is full.
+    Where the residual stagnates the last image serves as the next direction, which GMRES would take (Jiranek and
+    Rozloznik, Numer. Algorithms 53 (2010) 93).
+
+    The directions are kept as they were tried, not combined: with a float32 preconditioner the rounding of a direction,
+    multiplied by conductances 1e6 times the reaction's, is visible to `operator`, and a combination rounded again would
+    no longer belong to its image.
+
+    **Arguments:** `operator` and `preconditioner` on arrays of the shape of `b` and the dtype of the space; `rtol` on
+    the residual norm relative to `b`.
+    """
+    dtype, rows = space.directions.dtype, space.directions.shape[0]
+    scale = _norm(b)
+    residual = (b.ravel() / jnp.where(scale > 0, scale, 1.0)).astype(dtype)
+    weights = _dot(space.images, residual, space.count)
+    residual = residual - _combination(weights, space.images)
 
     def keep_going(carry):
-        k, alive, residual = carry[0], carry[-2], carry[-1]
-        return (k < m) & alive & (residual > rtol * beta) & jnp.isfinite(residual)
+        space, _, _, _, length, alive = carry
+        return (space.count < rows) & alive & (length > rtol) & jnp.isfinite(length)
 
     def iterate(carry):
-        k, basis, directions, triangular, rotations, rhs, _, before = carry
-        z = preconditioner(basis[k].reshape(b.shape).astype(b.dtype)).astype(basis_dtype)
-        directions = directions.at[k].set(z.ravel())
-        w = operator(z).ravel()
-
-        def orthogonalise(i, state):
-            w, column = state
-            projection = jnp.vdot(basis[i], w, precision="highest")
-            return w - projection * basis[i], column.at[i].set(projection.astype(jnp.float64))
-
-        w, column = jax.lax.fori_loop(0, k + 1, orthogonalise, (w, jnp.zeros(m + 1, jnp.float64)))
+        (directions, images, triangular, k), weights, residual, source, before, _ = carry
+        z = settle(preconditioner(source.reshape(b.shape)).astype(dtype))
+        w = operator(z).ravel().astype(dtype)
+        column = _dot(images, w, k)
+        w = w - _combination(column, images)
         length = _norm(w)
-        basis = basis.at[k + 1].set(w / jnp.where(length > 0, length, 1.0).astype(basis_dtype))
+        alive = length > 0  # a direction that the operator maps to zero cannot reduce the residual: stop, and say so
+        w = w / jnp.where(alive, length, 1.0).astype(dtype)
+        weight = jnp.vdot(w, residual, precision="highest")
+        residual = residual - weight * w
+        after = _norm(residual)
+        source = jnp.where(after < PROGRESS * before, residual, w)
+        space = Space(
+            directions.at[k].set(z.ravel()),
+            images.at[k].set(w),
+            triangular.at[:, k].set(column.astype(jnp.float64)).at[k, k].set(jnp.where(alive, length, 1.0)),
+            k + 1,
+        )
+        return space, weights.at[k].set(weight), residual, source, after, alive
 
-        def rotate(i, column):
-            c, s = rotations[i, 0], rotations[i, 1]
-            upper = c * column[i] + s * column[i + 1]
-            lower = -s * column[i] + c * column[i + 1]
-            return column.at[i].set(upper).at[i + 1].set(lower)
+    start = (space, weights, residual, residual, _norm(residual), jnp.asarray(True))
+    found, weights, _, _, length, _ = jax.lax.while_loop(keep_going, iterate, start)
+    used = jnp.arange(rows) < found.count
+    matrix = jnp.where(used[:, None] & used[None, :], found.triangular, jnp.eye(rows))
+    y = jax.scipy.linalg.solve_triangular(matrix, weights.astype(jnp.float64))
+    x = combine(found.directions, scale * y, found.count, b.dtype).reshape(b.shape)
+    return GCRResult(x, found.count - space.count, length, found)
 
-        column = jax.lax.fori_loop(0, k, rotate, column.at[k + 1].set(length))
-        radius = jnp.hypot(column[k], column[k + 1])
-        alive = radius > 0  # a direction that the operator maps to zero cannot reduce the residual: stop, and say so
-        radius = jnp.where(alive, radius, 1.0)
-        c, s = column[k] / radius, column[k + 1] / radius
-        rotations = rotations.at[k].set(jnp.stack([c, s]))
-        column = column.at[k].set(radius).at[k + 1].set(0.0)
-        triangular = triangular.at[:, k].set(column[:m])
-        rhs = rhs.at[k + 1].set(-s * rhs[k]).at[k].set(c * rhs[k])
-        residual = jnp.where(alive, jnp.abs(rhs[k + 1]), before)
-        return k + 1, basis, directions, triangular, rotations, rhs, alive, residual
 
-    k, _, directions, triangular, _, rhs, _, residual = jax.lax.while_loop(
-        keep_going, iterate, (jnp.asarray(0), basis, directions, triangular, rotations, rhs, jnp.asarray(True), beta)
-    )
-    used = jnp.arange(m) < k
-    matrix = jnp.where(used[:, None] & used[None, :], triangular, jnp.eye(m, dtype=jnp.float64))
-    y = jax.scipy.linalg.solve_triangular(matrix, jnp.where(used, rhs[:m], 0.0))
-    x = combine(directions, y, k, b.dtype).reshape(b.shape)
-    return KrylovResult(x, k, residual / safe)
+def _dot(rows: Array, v: Array, count: Array) -> Array:
+    """Products (m,) of `v` with the first `count` rows; one sweep over all rows is faster than `count` sweeps."""
+    return jnp.where(jnp.arange(rows.shape[0]) < count, jnp.matmul(rows, v, precision="highest"), 0.0)
+
+
+def _combination(weights: Array, rows: Array) -> Array:
+    return jnp.matmul(weights, rows, precision="highest")
 
 
 def combine(rows: Float[Array, "m n"], weights: Float[Array, " m"], count: Array, dtype: jnp.dtype) -> Array:
