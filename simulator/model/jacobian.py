@@ -25,17 +25,21 @@ from simulator.model.residual import (
     true_contact,
 )
 from simulator.numerics.compilation import settle
-from simulator.numerics.stencil import AXES, halo, outflow, pad_axis, sides
+from simulator.numerics.stencil import AXES, halo, outflow, pad_axis, sides, take
 from simulator.physics.transport import CellValues
+
+#: Rows of the packed unknowns: sto and c_e never share a voxel, so that one field holds both.
+CONCENTRATION = 2
+PACKED_FIELDS = 3
 
 
 class FaceCoefficients(NamedTuple):
-    """Derivatives of the fluxes through the faces of one axis (boundary faces zero). Leading axes: see below.
+    """Derivatives of the fluxes through the faces of one axis (boundary faces zero).
 
-    The four fields fall into two pairs, potentials (phi_s, phi_e) and concentrations (sto, c_e), and each potential
-    meets one concentration only. `drop` (2, ...): of i_s, i_e with respect to the potential drop. `mixed` and `value`
-    (2, 2, ...): of i_s, i_e and of F N_s, F N_c with respect to the drop [0] of sto, c_e and to their mean [1] over the
-    two sides. `migration` (...): of F N_c with respect to the drop of phi_e, None for constant t_plus.
+    `drop` (2, ...): of i_s and i_e with respect to their potential drops. `value` (2, ...): of the flux of lithium,
+    F N_s or F N_c, with respect to the drop [0] of the concentration and to its mean [1] over the two sides. `mixed`
+    (2, ...): of i_s where `solid` (a particle on either side) and of i_e elsewhere, with respect to the same.
+    `migration` (...): of F N_c with respect to the drop of phi_e, None for constant t_plus.
 
     Drops and means, not the two sides: a flux is then a small difference times a conductance, which float32 resolves.
     """
@@ -43,7 +47,12 @@ class FaceCoefficients(NamedTuple):
     drop: Array
     mixed: Array
     value: Array
+    solid: Array
     migration: Array | None
+
+    def astype(self, dtype: jnp.dtype) -> "FaceCoefficients":
+        """The same with every derivative in `dtype`."""
+        return jax.tree_util.tree_map(lambda a: a if a.dtype == bool else a.astype(dtype), self)
 
 
 class FaceDerivatives(NamedTuple):
@@ -56,71 +65,85 @@ class FaceDerivatives(NamedTuple):
 
 
 class Jacobian(eqx.Module):
-    """Derivative of `Evaluation.rows` with respect to the four fields; absent unknowns have zero rows and columns."""
+    """Derivative of `Evaluation.rows` with respect to the fields, both packed as (phi_s, phi_e, concentration); absent
+    unknowns have zero rows and columns."""
 
     axes: tuple[FaceCoefficients, FaceCoefficients, FaceCoefficients]
     faces: FaceDerivatives
     am: Array  # flat indices of the cells on either side of the live faces
     ionic: Array
-    storage: Array  # (2, nz, ny, nx): d rows[STO]/d sto and d rows[C_E]/d c_e of the accumulation
+    storage: Array  # (nz, ny, nx): derivative of the accumulation
     anode: Array  # (2, ny, nx) [A]: derivative of the anode current with respect to phi_e and c_e
     plane: Array  # (ny, nx) [S] to the collector
     plane_sto: Array | None  # (ny, nx) [A]: derivative of that current with respect to sto; None if sigma is constant
     plane_floats: Array
-    coupling: Array  # K / c_e [V m3/mol], (nz, ny, nx)
+    coupling: Array  # K / c_e [V m3/mol], (nz, ny, nx); zero in particles
     migration: Array  # 1 - t_plus_ref
-    active: Array
+    active: Array  # (4, nz, ny, nx)
 
-    def reaction(self, potentials: Array, concentrations: Array | None = None) -> Array:
-        """Currents (n,) [A] of the live faces for changes (2, nz, ny, nx) of the fields."""
+    @property
+    def present(self) -> Array:
+        """Which of the packed unknowns there are, (3, nz, ny, nx) bool."""
+        return jnp.concatenate([self.active[:STO], (self.active[STO] | self.active[C_E])[None]])
+
+    def pack(self, rows: Array) -> Array:
+        """Four fields (phi_s, phi_e, sto, c_e) as three; absent entries become zero."""
+        rows = jnp.where(self.active, rows, 0.0)
+        return jnp.stack([rows[PHI_S], rows[PHI_E], rows[STO] + rows[C_E]])
+
+    def unpack(self, packed: Array) -> Array:
+        """Three fields as four, zero where absent."""
+        return jnp.where(self.active, jnp.concatenate([packed, packed[CONCENTRATION:]]), 0.0)
+
+    def reaction(self, potentials: Array, concentration: Array | None = None) -> Array:
+        """Currents (n,) [A] of the live faces for changes of the potentials (2, nz, ny, nx) and the concentration."""
         phi_s, phi_e = potentials.reshape(2, -1)
         phi, sto, c_e, share = (a.astype(potentials.dtype) for a in self.faces)
         drive = share * phi_s[self.am] + (1.0 - share) * phi_s[self.ionic] - phi_e[self.ionic]
-        if concentrations is None:
+        if concentration is None:
             return phi * drive
-        x, c = concentrations.reshape(2, -1)
-        return phi * drive + sto * x[self.am] + c_e * c[self.ionic]
+        flat = concentration.ravel()
+        return phi * drive + sto * flat[self.am] + c_e * flat[self.ionic]
 
-    def to_cells(self, index: Array, current: Array) -> Array:
-        """Sum (nz, ny, nx) of the faces' `current` over the cells `index` (`am` or `ionic`)."""
+    def _to_cells(self, am: Array, ionic: Array) -> Array:
+        """Per-face values summed (nz, ny, nx) over their AM and over their ionic cells."""
         shape = self.active.shape[1:]
-        return jnp.zeros(math.prod(shape), current.dtype).at[index].add(current).reshape(shape)
+        return jnp.zeros(math.prod(shape), am.dtype).at[self.am].add(am).at[self.ionic].add(ionic).reshape(shape)
+
+    def lithium(self, current: Array) -> Array:
+        """Row of the concentration (nz, ny, nx) of face currents (n,): what leaves particles, and the salt it makes."""
+        return self._to_cells(current, -self.migration.astype(current.dtype) * current)
 
     def apply(self, du: Array) -> Array:
-        """`J du`, both (4, nz, ny, nx), in the precision of `du`."""
-        du = jnp.where(self.active, du, 0.0)
+        """`J du`, both (3, nz, ny, nx), in the precision of `du`."""
+        du = jnp.where(self.present, du, 0.0)
         padded = halo(du)
-        storage = self.storage.astype(du.dtype)
-        rows = [jnp.zeros_like(du[0]), jnp.zeros_like(du[0]), storage[0] * du[STO], storage[1] * du[C_E]]
+        zero = jnp.zeros_like(du[0])
+        rows = [zero, zero, self.storage.astype(du.dtype) * du[CONCENTRATION]]
         for axis, c in zip(AXES, self.axes, strict=True):
             low, high = sides(padded, axis)
-            for potential, concentration in ((PHI_S, STO), (PHI_E, C_E)):
-                pair = potential  # 0 or 1: row of the coefficients
-                drop = low[concentration] - high[concentration]
-                mean = 0.5 * (low[concentration] + high[concentration])
-                current = c.drop[pair] * (low[potential] - high[potential])
-                current = current + c.mixed[0, pair] * drop + c.mixed[1, pair] * mean
-                flux = c.value[0, pair] * drop + c.value[1, pair] * mean
-                if c.migration is not None and concentration == C_E:
-                    flux = flux + c.migration * (low[PHI_E] - high[PHI_E])
-                rows[potential] = rows[potential] + outflow(current, axis)
-                rows[concentration] = rows[concentration] + outflow(flux, axis)
-        migration = self.migration.astype(du.dtype)
-        current = self.reaction(du[:STO], du[STO:])
+            drop, mean = low - high, 0.5 * (low[CONCENTRATION] + high[CONCENTRATION])
+            mixed = c.mixed[0] * drop[CONCENTRATION] + c.mixed[1] * mean
+            solid = c.drop[PHI_S] * drop[PHI_S] + jnp.where(c.solid, mixed, 0.0)
+            ionic = c.drop[PHI_E] * drop[PHI_E] + jnp.where(c.solid, 0.0, mixed)
+            flux = c.value[0] * drop[CONCENTRATION] + c.value[1] * mean
+            if c.migration is not None:
+                flux = flux + c.migration * drop[PHI_E]
+            for row, through in enumerate((solid, ionic, flux)):
+                rows[row] = rows[row] + outflow(through, axis)
+        current = self.reaction(du[:STO], du[CONCENTRATION])
         by_am = self.faces.share.astype(du.dtype) * current
-        enters = self.to_cells(self.ionic, current)
-        electrons = self.to_cells(self.am, by_am) + self.to_cells(self.ionic, current - by_am)
-        rows[STO] = rows[STO] + self.to_cells(self.am, current)
         top = self.plane * du[PHI_S, -1]
         if self.plane_sto is not None:
-            top = top + self.plane_sto * du[STO, -1]
+            top = top + self.plane_sto * du[CONCENTRATION, -1]
         top = top - self.plane_floats * self.plane * (jnp.sum(top) / jnp.sum(self.plane))
-        anode = (self.anode[0] * du[PHI_E, 0] + self.anode[1] * du[C_E, 0]).astype(du.dtype)
-        rows[PHI_S] = (rows[PHI_S] + electrons).at[-1].add(top.astype(du.dtype))
-        rows[PHI_E] = (rows[PHI_E] - enters).at[0].add(-anode)
-        rows[C_E] = (rows[C_E] - migration * enters).at[0].add(-migration * anode)
+        anode = (self.anode[0] * du[PHI_E, 0] + self.anode[1] * du[CONCENTRATION, 0]).astype(du.dtype)
+        made = self.migration.astype(du.dtype) * anode
+        rows[PHI_S] = (rows[PHI_S] + self._to_cells(by_am, current - by_am)).at[-1].add(top.astype(du.dtype))
+        rows[PHI_E] = (rows[PHI_E] + self._to_cells(jnp.zeros_like(current), -current)).at[0].add(-anode)
+        rows[CONCENTRATION] = (rows[CONCENTRATION] + self.lithium(current)).at[0].add(-made)
         # Row by row, see `FaceOperator.apply`.
-        return jnp.where(self.active, jnp.stack(settle(rows)), 0.0)
+        return jnp.where(self.present, jnp.stack(settle(rows)), 0.0)
 
 
 def face_derivatives(u: Array, cell: CellModel, j: Array) -> FaceDerivatives:
@@ -210,20 +233,19 @@ def linearise(u: Array, j: Array, gamma_dt: Array, drive: Drive, cell: CellModel
         _, by_low = jax.jvp(lambda lo, f=flow, hi=high: f(lo, hi), (low,), (d_low,))
         _, by_high = jax.jvp(lambda hi, f=flow, lo=low: f(lo, hi), (high,), (d_high,))
 
-        def pairs(first: str, second: str, a=by_low, b=by_high) -> Array:
-            by_side = [jnp.stack([getattr(side, first), getattr(side, second)]) for side in (a, b)]
-            return _drop_and_mean(*by_side)
-
-        mixed = pad_axis(pairs("i_s", "i_e"), axis, 1, 1)
+        am = cell.active[STO]
+        value = _drop_and_mean(by_low.n_s + by_low.n_c, by_high.n_s + by_high.n_c)
+        mixed = pad_axis(_drop_and_mean(by_low.i_s + by_low.i_e, by_high.i_s + by_high.i_e), axis, 1, 1)
         if split is not None:
-            mixed = mixed.at[:, 0].add(_drop_and_mean(*split[axis]))
+            mixed = mixed + _drop_and_mean(*split[axis])
         coefficients = FaceCoefficients(
             drop=pad_axis(jnp.stack([by_phi.i_s, by_phi.i_e]), axis, 1, 1),
             mixed=mixed,
-            value=pad_axis(pairs("n_s", "n_c"), axis, 1, 1),
+            value=pad_axis(value, axis, 1, 1),
+            solid=pad_axis(take(am, axis, 0, -1) | take(am, axis, 1, None), axis, 1, 1),
             migration=pad_axis(by_phi.n_c, axis, 1, 1) if cell.t_plus_varies else None,
         )
-        coefficients = jax.tree_util.tree_map(lambda a: a.astype(dtype), coefficients)
+        coefficients = coefficients.astype(dtype)
         # One axis after the other: side by side their float64 intermediates would be the peak of the memory.
         coefficients, values, d_values = settle((coefficients, values, d_values))
         axes.append(coefficients)
@@ -233,15 +255,13 @@ def linearise(u: Array, j: Array, gamma_dt: Array, drive: Drive, cell: CellModel
     anode = _anode_derivatives(u, values, d_values, cell)
     if not cell.binary:
         anode = anode.at[1].set(0.0)
-    storage = jnp.stack([jnp.broadcast_to(cell.solid_storage, cell.shape), cell.salt_storage]) * jnp.where(
-        cell.active[STO:], 1.0 / gamma_dt, 0.0
-    )
+    storage = jnp.where(cell.active[STO], cell.solid_storage, jnp.where(cell.active[C_E], cell.salt_storage, 0.0))
     return Jacobian(
         axes=(axes[0], axes[1], axes[2]),
         faces=faces,
         am=cell.faces.am,
         ionic=cell.faces.ionic,
-        storage=storage,
+        storage=storage / gamma_dt,
         anode=anode,
         plane=g,
         plane_sto=d_g * (u[PHI_S, -1] - voltage) if cell.sigma_varies else None,

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
-from simulator.model.jacobian import FaceDerivatives, Jacobian, linearise
+from simulator.model.jacobian import PACKED_FIELDS, FaceDerivatives, Jacobian, linearise
 from simulator.model.preconditioner import Preconditioner, precondition
 from simulator.model.residual import Drive, Evaluation, residual
 from simulator.numerics.compilation import compiled
@@ -27,28 +27,31 @@ class NewtonOptions:
     """Settings of the stage solve.
 
     `tolerance`: 2-norm of the residual in units of the current scale. `balance`: the same for each conserved sum.
-    `max_iterations`, `krylov_max`: iterations of Newton and of FGMRES within one of them. `mixed`: float32
-    preconditioner and Krylov basis (False: all float64).
+    `max_iterations`: corrections of the stage; `krylov_max`: directions that may be kept for its linear systems.
+    `mixed`: float32 preconditioner and linear solver (False: all float64).
     """
 
     tolerance: float = 1e-6
     balance: float = 1e-10
-    max_iterations: int = 12
-    krylov_max: int = 16
+    max_iterations: int = 20
+    krylov_max: int = 40
     mixed: bool = True
 
-    @property
-    def dtype(self) -> jnp.dtype:
-        return jnp.dtype(jnp.float32 if self.mixed else jnp.float64)
+    def dtype(self, cell: CellModel) -> jnp.dtype:
+        """Precision of the linear solver. A cell small enough for a direct solve gains nothing from float32, and a thin
+        one would suffer: its potentials are held by a few faces, against conductances 1e6 times larger."""
+        return jnp.dtype(jnp.float32 if self.mixed and cell.grid.plan else jnp.float64)
 
 
 #: Lowest tolerance of one linear solve: directions are kept for the next, so that nothing is gained by asking more.
 LINEAR_TOLERANCE = 0.01
 #: A correction that leaves more than this share of the residual asks for a new Jacobian.
 SLOW = 0.1
+#: Directions that there is room for at first. A solve that fills them and leaves more than the share STRUGGLING of its
+#: residual doubles them, up to `krylov_max`.
+ROWS, STRUGGLING = 16, 0.1
 #: Directions that must be free before a linear solve; otherwise it starts from an empty space.
 ROOM = 5
-VERBOSE=False
 #: However badly the potentials resolve the currents, a residual above this share of the applied current fails.
 LOOSEST = 1e-3
 
@@ -89,10 +92,11 @@ class Workspace:
     space: Space | None = None
 
     def forget(self) -> None:
-        """Another time step or drive begins; the memory of the space stays."""
+        """Another time step or drive begins. The memory of the space stays, unless it has grown: each time step must
+        begin alike, or a resumed run would not repeat the uninterrupted one to the last bit."""
         self.linearisation = None
         if self.space is not None:
-            self.space = self.space.emptied()
+            self.space = self.space.emptied() if self.space.rows <= ROWS else None
 
 
 class Stage(NamedTuple):
@@ -112,6 +116,7 @@ class _Correction(NamedTuple):
     norm: Array
     du: Array
     krylov: Array
+    linear: Array
     theta: Array
     space: Space
 
@@ -162,12 +167,15 @@ class _Point(NamedTuple):
 @compiled(donate="all-except-first")
 def _correct(fixed: tuple[_Point, Preconditioner, Array], space: Space) -> _Correction:
     at, preconditioner, rtol = fixed
-    apply = preconditioner.jacobian.apply
-    solve = gcr(apply, preconditioner.apply, -at.evaluation.rows, space, rtol=rtol)
-    theta = _feasible(at.u, solve.x, at.cell)
-    new = at.u + theta * solve.x
+    jacobian = preconditioner.jacobian
+    solve = gcr(jacobian.apply, preconditioner.apply, jacobian.pack(-at.evaluation.rows), space, rtol=rtol)
+    du = jacobian.unpack(solve.x)
+    theta = _feasible(at.u, du, at.cell)
+    new = at.u + theta * du
     after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.j)
-    return _Correction(new, after, _norm(after, at.scale), solve.x, solve.iterations, theta, solve.space)
+    return _Correction(
+        new, after, _norm(after, at.scale), du, solve.iterations, solve.relative_residual, theta, solve.space
+    )
 
 
 def _resolution(u: Array, jacobian: Jacobian) -> Array:
@@ -231,8 +239,9 @@ def solve_stage(
     `workspace` is used as long as it serves; the last one is left there.
     """
     work = Workspace() if workspace is None else workspace
-    if work.space is None or work.space.directions.dtype != options.dtype:
-        work.space = Space.empty(options.krylov_max, u.size, options.dtype)
+    unknowns, dtype = PACKED_FIELDS * u[0].size, options.dtype(cell)
+    if work.space is None or work.space.directions.dtype != dtype:
+        work.space = Space.empty(min(ROWS, options.krylov_max), unknowns, dtype)
     dt = jnp.asarray(gamma_dt, jnp.float64)
     size = jnp.asarray(scale, jnp.float64)
     evaluation, norm_array = _start(u, known, dt, drive, cell, j, size)
@@ -251,8 +260,8 @@ def solve_stage(
             return ended(StageResult.stalled)
         here = work.linearisation is None  # whether the linearisation belongs to this very iterate
         if here:
-            jacobian, response = _linearise(u, evaluation.j, dt, drive, cell, options.dtype)
-            work.linearisation = Linearisation(_precondition(jacobian, cell, options.dtype), response)
+            jacobian, response = _linearise(u, evaluation.j, dt, drive, cell, dtype)
+            work.linearisation = Linearisation(_precondition(jacobian, cell, dtype), response)
             work.space = work.space.emptied()
         preconditioner, response = work.linearisation
         # Very conducting solids: float64 potentials of 4 V do not resolve the currents any better than this.
@@ -262,11 +271,13 @@ def solve_stage(
         at = _Point(u, evaluation, known, dt, drive, cell, size)
         step = _correct((at, preconditioner, rtol), work.space)
         newton, krylov = newton + 1, krylov + int(step.krylov)
-        full = options.krylov_max - int(step.space.count) < ROOM
-        work.space = step.space.emptied() if full else step.space
+        rows, linear = step.space.rows, float(step.linear)
+        if linear > STRUGGLING and rows < options.krylov_max:
+            work.space = Space.empty(min(2 * rows, options.krylov_max), unknowns, dtype)
+        else:
+            work.space = step.space.emptied() if rows - int(step.space.count) < ROOM else step.space
         u_new, after, new_norm, theta = step.u, step.evaluation, float(step.norm), float(step.theta)
-        if VERBOSE: print(f"   {norm:.2e} -> {new_norm:.2e} rtol {rtol:.1e} krylov {int(step.krylov)} count {int(step.space.count)} here {here} theta {theta}")
-        if not new_norm <= max(SLOW * norm, tolerance):
+        if not new_norm <= max(max(SLOW, 2.0 * linear) * norm, tolerance):
             work.linearisation = None
             if not here and not new_norm <= norm:
                 continue  # from this iterate again, with its own Jacobian

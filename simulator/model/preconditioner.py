@@ -11,15 +11,16 @@ Three transformations make the blocks nearly independent:
   $dJ = g\,dE/(1+\sum_f \partial_x J/Y)$.
 
 The potential block is one two-field `FaceOperator` that contains this reaction conductance (where the CBD conducts
-both, partly inside its voxel); the concentrations are an uncoupled pair. Each gets one multigrid cycle.
+both, partly inside its voxel); sto and c_e are one field on the finest grid, and two on all others. Each block gets one
+multigrid cycle.
 """
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from simulator.model.cell import C_E, PHI_E, STO, CellModel
-from simulator.model.jacobian import Jacobian
+from simulator.model.cell import C_E, PHI_E, PHI_S, STO, CellModel
+from simulator.model.jacobian import CONCENTRATION, Jacobian
 from simulator.numerics.laplacian import FaceOperator, Triple
 from simulator.numerics.multigrid import Hierarchy, build, cycle
 from simulator.numerics.stencil import AXES, take
@@ -29,33 +30,29 @@ class Preconditioner(eqx.Module):
     """Two multigrid hierarchies and what couples them; `apply` is linear."""
 
     potentials: Hierarchy
-    concentrations: Hierarchy
+    concentration: Hierarchy
     jacobian: Jacobian
     dtype: jnp.dtype = eqx.field(static=True)
 
     def apply(self, rows: Array) -> Array:
-        """Approximate solution (4, nz, ny, nx) of `J du = rows`."""
+        """Approximate solution of `J du = rows`, both packed (3, nz, ny, nx), in `dtype`."""
         jacobian = self.jacobian
-        r = jnp.where(jacobian.active, rows, 0.0).astype(self.dtype)
+        r = jnp.where(jacobian.present, rows, 0.0).astype(self.dtype)
         potentials = cycle(self.potentials, r[:STO])
         # What the new potentials leave in the lithium and salt rows: the reaction and the anode current.
-        current = jacobian.reaction(potentials)
-        anode = jacobian.anode[0].astype(self.dtype) * potentials[PHI_E, 0]
-        migration = jacobian.migration.astype(self.dtype)
-        salt = r[C_E] + migration * jacobian.to_cells(jacobian.ionic, current)
-        left = jnp.stack([r[STO] - jacobian.to_cells(jacobian.am, current), salt.at[0].add(migration * anode)])
-        concentrations = cycle(self.concentrations, left)
-        phi_e = potentials[PHI_E] + jacobian.coupling.astype(self.dtype) * concentrations[1]
-        phi_e = jnp.where(jacobian.active[PHI_E], phi_e, 0.0)
-        return jnp.stack([potentials[0], phi_e, concentrations[0], concentrations[1]])
+        left = r[CONCENTRATION] - jacobian.lithium(jacobian.reaction(potentials))
+        anode = (jacobian.migration * jacobian.anode[0]).astype(self.dtype) * potentials[PHI_E, 0]
+        [concentration] = cycle(self.concentration, left.at[0].add(anode)[None])
+        phi_e = potentials[PHI_E] + jacobian.coupling.astype(self.dtype) * concentration
+        return jnp.stack([potentials[PHI_S], jnp.where(jacobian.active[PHI_E], phi_e, 0.0), concentration])
 
 
 def surface_response(jacobian: Jacobian, cell: CellModel) -> Array:
     """Factor (n,) in (0, 1] by which the particle's surface weakens the reaction conductance of each face."""
-    storage = jacobian.storage[0]
+    storage = jacobian.storage
     links = jnp.zeros_like(storage)
     for axis in AXES:
-        k = jacobian.axes[axis].value[0, 0].astype(storage.dtype)
+        k = jacobian.axes[axis].value[0].astype(storage.dtype)
         links = jnp.maximum(links, jnp.maximum(take(k, axis, 0, -1), take(k, axis, 1, None)))
     admittance = 0.5 * (storage + jnp.sqrt(storage**2 + 4.0 * storage * links))
     slope = cell.add_to_cells(cell.faces.am, jnp.maximum(jacobian.faces.sto, 0.0))
@@ -92,27 +89,25 @@ def potential_operator(jacobian: Jacobian, cell: CellModel) -> FaceOperator:
 
 
 def concentration_operator(jacobian: Jacobian, cell: CellModel) -> FaceOperator:
-    """The uncoupled pair (sto, c_e): diffusion, storage, and the reaction's own response at fixed potentials."""
+    """sto in the particles and c_e around them: diffusion, storage, and the reaction's own response at fixed
+    potentials. No face joins the two."""
     f = cell.faces
-    faces = [jacobian.axes[a].value[0].astype(jnp.float64) for a in AXES]
+    faces = [jnp.maximum(jacobian.axes[a].value[:1].astype(jnp.float64), 0.0) for a in AXES]
     k_over_c = jacobian.coupling.ravel()[f.ionic]
     salt = jacobian.migration * (jacobian.faces.phi * k_over_c - jacobian.faces.c_e)
-    reaction = jnp.stack(
-        [
-            cell.add_to_cells(f.am, jnp.maximum(jacobian.faces.sto, 0.0)),
-            cell.add_to_cells(f.ionic, jnp.maximum(salt, 0.0)),
-        ]
-    )
-    mass = jnp.where(jacobian.active[STO:], jacobian.storage + reaction, 0.0)
-    return FaceOperator(faces=_triple([jnp.maximum(k, 0.0) for k in faces]), mass=mass)
+    reaction = cell.add_to_cells(f.am, jnp.maximum(jacobian.faces.sto, 0.0))
+    reaction = reaction + cell.add_to_cells(f.ionic, jnp.maximum(salt, 0.0))
+    mass = jnp.where(jacobian.present[CONCENTRATION], jacobian.storage + reaction, 0.0)
+    return FaceOperator(faces=_triple(faces), mass=mass[None])
 
 
 def precondition(jacobian: Jacobian, cell: CellModel, dtype: jnp.dtype) -> Preconditioner:
     """Set up both hierarchies at the linearisation point of `jacobian`."""
-    plan = cell.grid.plan  # both blocks have two fields, so one plan serves both
+    plan = cell.grid.plan  # for two fields: the concentration has two from the second grid on
+    ionic = jacobian.active[C_E][None]
     return Preconditioner(
         potentials=build(potential_operator(jacobian, cell), plan, dtype),
-        concentrations=build(concentration_operator(jacobian, cell), plan, dtype),
+        concentration=build(concentration_operator(jacobian, cell), plan, dtype, apart=ionic),
         jacobian=jacobian,
         dtype=dtype,
     )

@@ -209,6 +209,17 @@ def _by_parts(op: FaceOperator, c: Coarsening, parts: Parts) -> FaceOperator:
     )
 
 
+def separate(op: FaceOperator, group: Parts) -> FaceOperator:
+    """`op` of one field as one of two: field 1 on the cells of `group` (1, nz, ny, nx), which no face joins to the
+    others."""
+
+    def divided(a: Array, second: Array) -> Array:
+        return jnp.concatenate([jnp.where(second, 0, a), jnp.where(second, a, 0)])
+
+    faces = [divided(op.faces[a], reduce(jnp.logical_or, beside(group, a, op.periodic))) for a in AXES]
+    return FaceOperator(faces=(faces[0], faces[1], faces[2]), mass=divided(op.mass, group), periodic=op.periodic)
+
+
 # -- parts of a block ---------------------------------------------------------------------------------------------
 
 

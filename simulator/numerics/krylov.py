@@ -38,6 +38,11 @@ class Space(NamedTuple):
         directions, images = jnp.zeros((rows, size), dtype), jnp.zeros((rows, size), dtype)
         return cls(directions, images, jnp.eye(rows, dtype=jnp.float64), jnp.asarray(0))
 
+    @property
+    def rows(self) -> int:
+        """Directions that there is room for."""
+        return self.directions.shape[0]
+
     def emptied(self) -> "Space":
         """The same memory without its directions."""
         return self._replace(count=jnp.zeros_like(self.count))
@@ -52,6 +57,9 @@ class GCRResult(NamedTuple):
     space: Space
 
 
+#: A vector that orthogonalisation shortens to less than this share of its length is orthogonalised again (Daniel,
+#: Gragg, Kaufman, Stewart, Math. Comp. 30 (1976) 772).
+CANCELLED = 0.5
 #: A residual that falls by less than this makes a poor next direction: the last image takes its place.
 PROGRESS = 0.9
 
@@ -71,7 +79,7 @@ def gcr(operator: Operator, preconditioner: Operator, b: Array, space: Space, *,
     **Arguments:** `operator` and `preconditioner` on arrays of the shape of `b` and the dtype of the space; `rtol` on
     the residual norm relative to `b`.
     """
-    dtype, rows = space.directions.dtype, space.directions.shape[0]
+    dtype, rows = space.directions.dtype, space.rows
     scale = _norm(b)
     residual = (b.ravel() / jnp.where(scale > 0, scale, 1.0)).astype(dtype)
     weights = _dot(space.images, residual, space.count)
@@ -85,9 +93,19 @@ def gcr(operator: Operator, preconditioner: Operator, b: Array, space: Space, *,
         (directions, images, triangular, k), weights, residual, source, before, _ = carry
         z = settle(preconditioner(source.reshape(b.shape)).astype(dtype))
         w = operator(z).ravel().astype(dtype)
-        column = _dot(images, w, k)
+        before_w, column = _norm(w), _dot(images, w, k)
         w = w - _combination(column, images)
         length = _norm(w)
+
+        def again(w: Array, column: Array) -> tuple[Array, Array, Array]:
+            left = _dot(images, w, k)
+            w = w - _combination(left, images)
+            return w, column + left, _norm(w)
+
+        def enough(w: Array, column: Array) -> tuple[Array, Array, Array]:
+            return w, column, length
+
+        w, column, length = jax.lax.cond(length < CANCELLED * before_w, again, enough, w, column)
         alive = length > 0  # a direction that the operator maps to zero cannot reduce the residual: stop, and say so
         w = w / jnp.where(alive, length, 1.0).astype(dtype)
         weight = jnp.vdot(w, residual, precision="highest")

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from simulator.numerics.coarsening import Coarsening, Parts, coarsen, prolong, restrict, split_blocks
+from simulator.numerics.coarsening import Coarsening, Parts, coarsen, prolong, restrict, separate, split_blocks
 from simulator.numerics.compilation import compiled, settle
 from simulator.numerics.laplacian import FaceOperator
 
@@ -137,18 +137,24 @@ def _dense_inverse(op: FaceOperator) -> Array:
     return jnp.where(present[:, None] & present[None, :], inverse, 0.0)
 
 
-def build(op: FaceOperator, plan: Plan, dtype: jnp.dtype, split_from: int | None = None) -> Hierarchy:
+def build(
+    op: FaceOperator, plan: Plan, dtype: jnp.dtype, split_from: int | None = None, apart: Parts | None = None
+) -> Hierarchy:
     """Coarsen `op` as `plan` says; levels are stored and cycled in `dtype`, the last one solved directly.
 
     `split_from`: from this level on, blocks whose cells do not hang together get two values (`split_blocks`); the
     fields of the coarser grids are then the two parts of a block, whatever the fields of `op` are. None for two fields
-    that must stay apart (potentials).
+    that must stay apart (potentials). `apart`: for an `op` of one field, a group of cells that no face joins to the
+    others; from the second grid on they are a field of their own.
     """
     levels: list[Level] = []
     for coarsening in plan:
         own = settle(op.own_diagonal())
         split = split_from is not None and len(levels) >= split_from
         parts = settle(split_blocks(op, coarsening)) if split else None
+        coarse = op
+        if apart is not None and not levels:
+            parts, coarse = apart, separate(op, apart)
         levels.append(
             Level(
                 operator=op.astype(dtype),
@@ -158,7 +164,7 @@ def build(op: FaceOperator, plan: Plan, dtype: jnp.dtype, split_from: int | None
                 coarsening=coarsening,
             )
         )
-        op = settle(coarsen(op, coarsening, parts))
+        op = settle(coarsen(coarse, coarsening, parts if split else None))
     return Hierarchy(tuple(levels), _dense_inverse(op))
 
 

@@ -82,8 +82,8 @@ def _everything(u, du, known, gamma_dt, drive, model):
         return evaluation.rows, evaluation
 
     _, tangent, evaluation = jax.jvp(rows, (u,), (du,), has_aux=True)
-    assembled = linearise(u, evaluation.j, gamma_dt, drive, model, jnp.dtype(jnp.float64)).apply(du)
-    return evaluation, tangent, assembled
+    jacobian = linearise(u, evaluation.j, gamma_dt, drive, model, jnp.dtype(jnp.float64))
+    return evaluation, tangent, jacobian.unpack(jacobian.apply(jacobian.pack(du)))
 
 
 @pytest.fixture(scope="session")
