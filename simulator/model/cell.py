@@ -106,10 +106,10 @@ class CellModel(eqx.Module):
             share = jnp.where(self.phase == code, fraction, share)
         return F * self.grid.volume * share
 
-    def _by_ionic_phase(self, functions: dict[int, Material], c_e: Array) -> Array:
+    def _by_ionic_phase(self, functions: dict[int, Material], c_e: Array, phase: Array) -> Array:
         value = jnp.zeros_like(c_e)
         for code, function in functions.items():
-            value = jnp.where(self.phase == code, function(c_e, self.parameters.temperature), value)
+            value = jnp.where(phase == code, function(c_e, self.parameters.temperature), value)
         return value
 
     def salt_coupling(self, c_e: Array) -> Array:
@@ -120,18 +120,22 @@ class CellModel(eqx.Module):
         thermal = 2.0 * R * p.temperature / F
         return thermal * (1.0 - p.t_plus(c_e, p.temperature)) * p.thermo_factor(c_e, p.temperature)
 
-    def cell_values(self, u: Float[Array, "4 nz ny nx"]) -> CellValues:
+    def cell_values(self, u: Float[Array, "4 nz ny nx"], ends: bool = False) -> CellValues:
         """Fields with their transport coefficients at cell centres; absent phases have zero coefficients.
 
         Evaluated here, once: fused into the fluxes, each of the material functions would run on both sides of all axes.
+        `ends`: the first and the last layer alone, (2, ny, nx).
         """
+        phase, active = self.phase, self.active
+        if ends:
+            u, phase, active = (jnp.stack([a[..., 0, :, :], a[..., -1, :, :]], axis=-3) for a in (u, phase, active))
         p, t = self.parameters, self.parameters.temperature
         sto, c_e = u[STO], u[C_E]
-        solid_sigma = jnp.where(self.phase == AM, p.sigma(sto, t), p.cbd_sigma(sto, t))
+        solid_sigma = jnp.where(phase == AM, p.sigma(sto, t), p.cbd_sigma(sto, t))
         zero = jnp.zeros_like(sto)
-        sigma, D_s = jnp.where(self.active[PHI_S], solid_sigma, zero), jnp.where(self.active[STO], p.D_s(sto, t), zero)
-        kappa = jnp.where(self.active[PHI_E], self._by_ionic_phase(p.kappa, c_e), zero)
-        D_e = jnp.where(self.active[C_E], self._by_ionic_phase(p.D_e, c_e), zero)
+        sigma, D_s = jnp.where(active[PHI_S], solid_sigma, zero), jnp.where(active[STO], p.D_s(sto, t), zero)
+        kappa = jnp.where(active[PHI_E], self._by_ionic_phase(p.kappa, c_e, phase), zero)
+        D_e = jnp.where(active[C_E], self._by_ionic_phase(p.D_e, c_e, phase), zero)
         t_plus = p.t_plus(c_e, t) if self.binary else jnp.ones_like(c_e)
         sigma, D_s, kappa, D_e, ln_c, coupling = settle((sigma, D_s, kappa, D_e, jnp.log(c_e), self.salt_coupling(c_e)))
         return CellValues(

@@ -1,8 +1,9 @@
-"""Newton's method for one implicit stage: host decisions around three compiled functions.
+"""Newton's method for one implicit stage: host decisions around a few compiled functions.
 
-`start` evaluates the residual, `iterate` assembles the Jacobian, solves by preconditioned FGMRES and evaluates again,
-`balancing_shift` closes charge, lithium and salt exactly by four constants. The host decides on convergence, damping
-and failure, so that nothing is hidden in a traced branch and a NaN is seen at once.
+`_linearise` and `_precondition` set up the linear system, `_correct` solves it as far as is worth while and evaluates
+the residual again, `_rebalance` closes charge, lithium and salt exactly by four constants. The Jacobian is kept, with
+the directions tried on it, as long as the residual falls: for both stages of a time step, as a rule. The host decides on
+convergence, damping and failure, so that nothing is hidden in a traced branch and a NaN is seen at once.
 """
 
 import enum
@@ -16,7 +17,7 @@ from jaxtyping import Array
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
 from simulator.model.jacobian import PACKED_FIELDS, FaceDerivatives, Jacobian, linearise
 from simulator.model.preconditioner import Preconditioner, precondition
-from simulator.model.residual import Drive, Evaluation, residual
+from simulator.model.residual import Drive, Evaluation, Totals, residual, totals
 from simulator.numerics.compilation import compiled
 from simulator.numerics.krylov import Space, gcr
 from simulator.numerics.stencil import AXES, take
@@ -172,7 +173,7 @@ def _correct(fixed: tuple[_Point, Preconditioner, Array], space: Space) -> _Corr
     du = jacobian.unpack(solve.x)
     theta = _feasible(at.u, du, at.cell)
     new = at.u + theta * du
-    after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.j)
+    after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
     return _Correction(
         new, after, _norm(after, at.scale), du, solve.iterations, solve.relative_residual, theta, solve.space
     )
@@ -189,13 +190,13 @@ def _resolution(u: Array, jacobian: Jacobian) -> Array:
 @compiled
 def _damped(at: _Point, du, theta):
     new = at.u + theta * du
-    after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.j)
+    after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
     return new, after, _norm(after, at.scale)
 
 
 @compiled
-def _balancing_shift(u, evaluation, response: Response, gamma_dt, drive, cell):
-    """Shift each field by one constant so that the four conserved sums vanish (one Newton step for the constants)."""
+def _rebalance(u, total: Totals, known, response: Response, gamma_dt, drive: Drive, cell: CellModel):
+    """Each field shifted by one constant so that the four conserved sums vanish to first order; the totals there."""
     phi, sto, c_e = (jnp.sum(a) for a in (response.faces.phi, response.faces.sto, response.faces.c_e))
     a_phi, a_c = response.anode[0], response.anode[1]
     solid = jnp.sum(jnp.where(cell.active[STO], cell.solid_storage / gamma_dt, 0.0))
@@ -213,13 +214,14 @@ def _balancing_shift(u, evaluation, response: Response, gamma_dt, drive, cell):
     if not cell.binary:
         matrix = matrix.at[3].set(jnp.array([0.0, 0.0, 0.0, 1.0])).at[:3, 3].set(0.0)
     row_scale = 1.0 / jnp.max(jnp.abs(matrix), axis=1)
-    shift = -jnp.linalg.solve(matrix * row_scale[:, None], evaluation.imbalance * row_scale)
-    return u + jnp.where(cell.active, shift[:, None, None, None], 0.0)
+    shift = -jnp.linalg.solve(matrix * row_scale[:, None], total.imbalance * row_scale)
+    u = u + jnp.where(cell.active, shift[:, None, None, None], 0.0)
+    return u, totals(u, known, gamma_dt, drive, cell, total.j)
 
 
-def _balanced(evaluation: Evaluation, allowed: float) -> bool:
+def _balanced(total: Totals, allowed: float) -> bool:
     """Whether every conserved sum is closed to `allowed` [A], or to what float64 resolves."""
-    return bool(np.all(np.abs(evaluation.imbalance) <= np.maximum(allowed, np.asarray(evaluation.rounding))))
+    return bool(np.all(np.abs(total.imbalance) <= np.maximum(allowed, np.asarray(total.rounding))))
 
 
 def solve_stage(
@@ -260,16 +262,16 @@ def solve_stage(
             return ended(StageResult.stalled)
         here = work.linearisation is None  # whether the linearisation belongs to this very iterate
         if here:
-            jacobian, response = _linearise(u, evaluation.j, dt, drive, cell, dtype)
+            jacobian, response = _linearise(u, evaluation.total.j, dt, drive, cell, dtype)
             work.linearisation = Linearisation(_precondition(jacobian, cell, dtype), response)
             work.space = work.space.emptied()
-        preconditioner, response = work.linearisation
+        response = work.linearisation.response
         # Very conducting solids: float64 potentials of 4 V do not resolve the currents any better than this.
         tolerance = max(options.tolerance, min(2.0 * float(response.resolution) / scale, LOOSEST))
         # Ask the linear solver for what is needed to arrive, not for more: 0.3 leaves room for the nonlinearity.
         rtol = jnp.asarray(np.clip(0.3 * tolerance / max(norm, 1e-300), LINEAR_TOLERANCE, 0.1))
         at = _Point(u, evaluation, known, dt, drive, cell, size)
-        step = _correct((at, preconditioner, rtol), work.space)
+        step = _correct((at, work.linearisation.preconditioner, rtol), work.space)
         newton, krylov = newton + 1, krylov + int(step.krylov)
         rows, linear = step.space.rows, float(step.linear)
         if linear > STRUGGLING and rows < options.krylov_max:
@@ -291,12 +293,14 @@ def solve_stage(
             return ended(StageResult.stalled if np.isfinite(new_norm) else StageResult.not_finite)
         u, evaluation, norm = u_new, after, new_norm
     response = work.linearisation.response
+    total = evaluation.total
     for _ in range(6):
-        if _balanced(evaluation, options.balance * scale):
+        if _balanced(total, 0.5 * options.balance * scale):  # the evaluation below rounds differently
             break
-        u = _balancing_shift(u, evaluation, response, dt, drive, cell)
-        evaluation, norm_array = _start(u, known, dt, drive, cell, evaluation.j, size)
+        u, total = _rebalance(u, total, known, response, dt, drive, cell)
+    if total is not evaluation.total:
+        evaluation, norm_array = _start(u, known, dt, drive, cell, total.j, size)
         norm = float(norm_array)
-    if not (norm <= 2.0 * tolerance and _balanced(evaluation, options.balance * scale)):
+    if not (norm <= 2.0 * tolerance and _balanced(evaluation.total, options.balance * scale)):
         return ended(StageResult.stalled)
     return ended(StageResult.converged)

@@ -143,9 +143,8 @@ def consistent_state(
     if stage.result is not StageResult.converged:
         return None, stage
     fields, rate = _initial_rate(u, stage.u, jnp.asarray(_INSTANT), cell)
-    state = State(
-        fields, rate, stage.evaluation.j, float(stage.evaluation.voltage), 0.0, float(drive.current), reach=0.0
-    )
+    total = stage.evaluation.total
+    state = State(fields, rate, total.j, float(total.voltage), 0.0, float(drive.current), reach=0.0)
     return state, stage
 
 
@@ -168,7 +167,7 @@ def attempt(
     if first.result is not StageResult.converged:
         return Step(None, None, math.inf, first.result, first.newton, first.krylov, 1)
     known, guess = _second_stage(state.u, state.rate, first.u, h, smooth, cell)
-    second = solve_stage(guess, first.evaluation.j, known, GAMMA * dt, drive, cell, scale, options, work)
+    second = solve_stage(guess, first.evaluation.total.j, known, GAMMA * dt, drive, cell, scale, options, work)
     newton, krylov = first.newton + second.newton, first.krylov + second.krylov
     if second.result is not StageResult.converged:
         return Step(None, None, math.inf, second.result, newton, krylov, 2)
@@ -178,13 +177,12 @@ def attempt(
     )
     work.forget()
     b1, b2 = (w * dt for w in WEIGHTS)
+    one, two = first.evaluation.total, second.evaluation.total
     totals = StepTotals(
-        reaction=b1 * float(first.evaluation.reaction_current) + b2 * float(second.evaluation.reaction_current),
-        anode=b1 * float(first.evaluation.anode_current) + b2 * float(second.evaluation.anode_current),
+        reaction=b1 * float(one.reaction_current) + b2 * float(two.reaction_current),
+        anode=b1 * float(one.anode_current) + b2 * float(two.anode_current),
         external=dt * float(drive.current),
     )
-    volts = (state.voltage, float(first.evaluation.voltage), float(second.evaluation.voltage))
-    end = State(
-        second.u, rate, second.evaluation.j, volts[2], _end_slope(*volts) / dt, float(drive.current), reach=REACH * dt
-    )
+    volts = (state.voltage, float(one.voltage), float(two.voltage))
+    end = State(second.u, rate, two.j, volts[2], _end_slope(*volts) / dt, float(drive.current), reach=REACH * dt)
     return Step(end, totals, float(error), StageResult.converged, newton, krylov, 2)

@@ -86,47 +86,57 @@ def gcr(operator: Operator, preconditioner: Operator, b: Array, space: Space, *,
     residual = residual - _combination(weights, space.images)
 
     def keep_going(carry):
-        space, _, _, _, length, alive = carry
+        space, _, _, length, _, alive = carry
         return (space.count < rows) & alive & (length > rtol) & jnp.isfinite(length)
 
     def iterate(carry):
-        (directions, images, triangular, k), weights, residual, source, before, _ = carry
+        (directions, images, triangular, k), weights, residual, before, progress, _ = carry
+        source = jnp.where(progress | (k == 0), residual, images[k - 1])
         z = settle(preconditioner(source.reshape(b.shape)).astype(dtype))
-        w = operator(z).ravel().astype(dtype)
-        before_w, column = _norm(w), _dot(images, w, k)
-        w = w - _combination(column, images)
-        length = _norm(w)
-
-        def again(w: Array, column: Array) -> tuple[Array, Array, Array]:
-            left = _dot(images, w, k)
-            w = w - _combination(left, images)
-            return w, column + left, _norm(w)
-
-        def enough(w: Array, column: Array) -> tuple[Array, Array, Array]:
-            return w, column, length
-
-        w, column, length = jax.lax.cond(length < CANCELLED * before_w, again, enough, w, column)
+        w, column, length = _orthogonalised(operator(z).ravel().astype(dtype), images, k)
         alive = length > 0  # a direction that the operator maps to zero cannot reduce the residual: stop, and say so
         w = w / jnp.where(alive, length, 1.0).astype(dtype)
         weight = jnp.vdot(w, residual, precision="highest")
         residual = residual - weight * w
         after = _norm(residual)
-        source = jnp.where(after < PROGRESS * before, residual, w)
         space = Space(
             directions.at[k].set(z.ravel()),
             images.at[k].set(w),
-            triangular.at[:, k].set(column.astype(jnp.float64)).at[k, k].set(jnp.where(alive, length, 1.0)),
+            triangular.at[:, k].set(column).at[k, k].set(jnp.where(alive, length, 1.0)),
             k + 1,
         )
-        return space, weights.at[k].set(weight), residual, source, after, alive
+        return space, weights.at[k].set(weight), residual, after, after < PROGRESS * before, alive
 
-    start = (space, weights, residual, residual, _norm(residual), jnp.asarray(True))
-    found, weights, _, _, length, _ = jax.lax.while_loop(keep_going, iterate, start)
+    start = (space, weights, residual, _norm(residual), jnp.asarray(True), jnp.asarray(True))
+    found, weights, _, length, _, _ = jax.lax.while_loop(keep_going, iterate, start)
     used = jnp.arange(rows) < found.count
     matrix = jnp.where(used[:, None] & used[None, :], found.triangular, jnp.eye(rows))
     y = jax.scipy.linalg.solve_triangular(matrix, weights.astype(jnp.float64))
     x = combine(found.directions, scale * y, found.count, b.dtype).reshape(b.shape)
     return GCRResult(x, found.count - space.count, length, found)
+
+
+def _orthogonalised(w: Array, images: Array, count: Array) -> tuple[Array, Array, Array]:
+    """`w` without its parts along the images, those parts (m,), and the length of what is left.
+
+    Classical Gram-Schmidt, all images at once, repeated where much was cancelled.
+    """
+
+    def again(carry):
+        _, _, length, before, passes = carry
+        return (passes == 0) | ((length < CANCELLED * before) & (passes < 3))
+
+    def one_pass(carry):
+        w, column, _, _, passes = carry
+        parts = _dot(images, w, count)
+        w = settle(w - _combination(parts, images))
+        length, parts = _norm(w), parts.astype(jnp.float64)
+        return w, column + parts, length, jnp.sqrt(length**2 + jnp.sum(parts**2)), passes + 1
+
+    zero = jnp.zeros(())
+    start = (w, jnp.zeros(images.shape[0]), zero, zero, jnp.asarray(0))
+    w, column, length, _, _ = jax.lax.while_loop(again, one_pass, start)
+    return w, column, length
 
 
 def _dot(rows: Array, v: Array, count: Array) -> Array:

@@ -445,7 +445,7 @@ class Slab:
             evaluation, matrix = newton_system(u, known, jnp.asarray(gamma_dt), jnp.asarray(current), self.model)
             rows = np.asarray(evaluation.rows)
             if np.linalg.norm(rows[self.active]) < 1e-9 * abs(current):
-                self.voltage = float(evaluation.voltage)
+                self.voltage = float(evaluation.total.voltage)
                 return u
             dense = np.asarray(matrix).reshape(u.size, u.size)[np.ix_(self.active.ravel(), self.active.ravel())]
             u[self.active] -= np.linalg.solve(dense, rows[self.active])

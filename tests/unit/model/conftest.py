@@ -82,7 +82,7 @@ def _everything(u, du, known, gamma_dt, drive, model):
         return evaluation.rows, evaluation
 
     _, tangent, evaluation = jax.jvp(rows, (u,), (du,), has_aux=True)
-    jacobian = linearise(u, evaluation.j, gamma_dt, drive, model, jnp.dtype(jnp.float64))
+    jacobian = linearise(u, evaluation.total.j, gamma_dt, drive, model, jnp.dtype(jnp.float64))
     return evaluation, tangent, jacobian.unpack(jacobian.apply(jacobian.pack(du)))
 
 

@@ -83,7 +83,7 @@ def test_halving_the_contact_fraction_equals_halving_the_area_weight(tiny, every
     u[0] += 0.03
 
     def currents(model):
-        return np.asarray(everything(u, u[2:], GAMMA_DT, tiny.drive(0.0), model)[0].j)
+        return np.asarray(everything(u, u[2:], GAMMA_DT, tiny.drive(0.0), model)[0].total.j)
 
     contact = currents(eqx.tree_at(lambda m: m.contact_fraction, model, model.contact_fraction / 2))
     weight = currents(eqx.tree_at(lambda m: m.faces.weight, model, model.faces.weight / 2))

@@ -34,9 +34,9 @@ def test_solved_stage_is_below_the_tolerance_and_balanced(tiny, problem):
     assert stage.result is StageResult.converged
     assert stage.norm == pytest.approx(np.linalg.norm(rows) / current, rel=1e-12)
     assert stage.norm <= 2e-6 and 1 <= stage.newton <= 6 and stage.krylov >= stage.newton
-    assert np.all(np.abs(stage.evaluation.imbalance) <= 1e-10 * current)
-    assert float(stage.evaluation.reaction_current) == pytest.approx(current, rel=1e-9)
-    assert float(stage.evaluation.anode_current) == pytest.approx(-current, rel=1e-9)
+    assert np.all(np.abs(stage.evaluation.total.imbalance) <= 1e-10 * current)
+    assert float(stage.evaluation.total.reaction_current) == pytest.approx(current, rel=1e-9)
+    assert float(stage.evaluation.total.anode_current) == pytest.approx(-current, rel=1e-9)
 
 
 def test_absent_unknowns_are_returned_as_they_came(tiny, problem):
@@ -56,7 +56,7 @@ def test_solution_does_not_depend_on_the_start(tiny, problem):
     far = solve(tiny, problem, u=jnp.asarray(u), options=options)
     assert far.result is StageResult.converged
     # 3e-8 of the current, about 30 mV of polarisation
-    assert float(far.evaluation.voltage) == pytest.approx(float(near.evaluation.voltage), abs=5e-9)
+    assert float(far.evaluation.total.voltage) == pytest.approx(float(near.evaluation.total.voltage), abs=5e-9)
     active = np.asarray(problem[0].model.active)[2]
     np.testing.assert_allclose(np.asarray(far.u)[2][active], np.asarray(near.u)[2][active], atol=1e-9)
 

@@ -347,7 +347,7 @@ def test_residual_equals_the_plain_model_in_every_voxel(case, row):
 
 def test_voltage_and_totals_equal_the_plain_model(case):
     _, voltage = case.plain.rows(case.u, case.known, GAMMA_DT, case.current)
-    assert float(case.evaluation.voltage) == pytest.approx(voltage, abs=1e-13)  # rounding of 4 V
+    assert float(case.evaluation.total.voltage) == pytest.approx(voltage, abs=1e-13)  # rounding of 4 V
     reaction = sum(
         case.plain.area(axis, low) * case.plain.face_current(case.u, axis, am, ion, weight)[0]
         for (axis, low, _), (am, ion, weight) in case.plain.contacts.items()
@@ -355,14 +355,14 @@ def test_voltage_and_totals_equal_the_plain_model(case):
     stripped = sum(
         case.plain.area(0, (0, *yx)) * case.plain.anode_current(case.u, (0, *yx)) for yx in np.ndindex(case.u.shape[2:])
     )
-    assert float(case.evaluation.reaction_current) == pytest.approx(reaction, rel=1e-9)
-    assert float(case.evaluation.anode_current) == pytest.approx(stripped, rel=1e-9)
+    assert float(case.evaluation.total.reaction_current) == pytest.approx(reaction, rel=1e-9)
+    assert float(case.evaluation.total.anode_current) == pytest.approx(stripped, rel=1e-9)
 
 
 def test_imbalances_are_the_sums_of_the_rows(case):
     total = np.asarray(case.evaluation.rows).sum(axis=(1, 2, 3))
     migration = 1 - case.plain.laws.t_plus(C_INIT)
-    found = np.asarray(case.evaluation.imbalance)
+    found = np.asarray(case.evaluation.total.imbalance)
     # The inner fluxes, up to 1e3 times the sums, cancel only to rounding when the rows are added up.
     scale = np.max(np.abs(np.asarray(case.evaluation.rows)), axis=(1, 2, 3))
     assert np.all(np.abs(total - found) < 1e-11 * scale), (total, found, migration)
@@ -394,6 +394,6 @@ def test_solved_stage_satisfies_the_plain_model(tiny, everything):
     rows, voltage = case.plain.rows(np.asarray(stage.u), np.asarray(u[STO:]), GAMMA_DT, case.current)
     # Twice the tolerance is accepted after balancing; 4 V potentials in float64 resolve about 1e-8 of the current.
     assert np.linalg.norm(rows) / case.current < 1e-7
-    assert voltage == pytest.approx(float(stage.evaluation.voltage), abs=1e-12)
+    assert voltage == pytest.approx(float(stage.evaluation.total.voltage), abs=1e-12)
     # and the step did something: lithium left the particles
     assert float(jnp.sum(u[STO] - stage.u[STO])) > 0

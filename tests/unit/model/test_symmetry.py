@@ -39,7 +39,7 @@ def test_residual_moves_with_the_electrode(tiny, everything, name):
         # Sums are formed in another order, area weights by mirrored filters: rounding of the largest entry, and the
         # 1e-10 to which a face current is solved.
         np.testing.assert_allclose(same, row, rtol=0, atol=1e-10 * np.max(np.abs(row)))
-    assert float(there.voltage) == pytest.approx(float(here.voltage), abs=1e-13)
+    assert float(there.total.voltage) == pytest.approx(float(here.total.voltage), abs=1e-13)
 
 
 @pytest.mark.parametrize("name", MOVES)
@@ -58,6 +58,6 @@ def test_voltage_does_not_depend_on_the_orientation(tiny, name):
             NewtonOptions(tolerance=3e-8),
         )
         assert stage.result is StageResult.converged
-        voltages.append(float(stage.evaluation.voltage))
+        voltages.append(float(stage.evaluation.total.voltage))
     # Both are solved to 3e-8 of the current, the limit of 4 V in float64, times about 30 mV of polarisation: 1e-9 V.
     assert abs(voltages[0] - voltages[1]) < 2e-9
