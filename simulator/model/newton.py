@@ -2,8 +2,8 @@
 
 `_linearise` and `_precondition` set up the linear system, `_correct` solves it as far as is worth while and evaluates
 the residual again, `_rebalance` closes charge, lithium and salt exactly by four constants. The Jacobian is kept, with
-the directions tried on it, as long as the residual falls: for both stages of a time step, as a rule. The host decides on
-convergence, damping and failure, so that nothing is hidden in a traced branch and a NaN is seen at once.
+the directions tried on it, as long as the residual falls: for both stages of a time step, as a rule. The host decides
+on convergence, damping and failure, so that nothing is hidden in a traced branch and a NaN is seen at once.
 """
 
 import enum
