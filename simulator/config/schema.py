@@ -149,7 +149,7 @@ class SolverConfig:
     dt_min: Any = 1e-3
     dt_max: Any = None  # null: 1/40 of the time in which the current passes the theoretical capacity
     max_steps: int = 5000
-    krylov_max: int = 40  # Krylov iterations (and stored vectors) of one linear solve
+    krylov_max: int = 40  # directions kept for the linear systems, at most; each stores two vectors
     precision: str = "mixed"
 
     def __post_init__(self) -> None:

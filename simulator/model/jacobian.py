@@ -38,16 +38,19 @@ class FaceCoefficients(NamedTuple):
 
     `drop` (2, ...): of i_s and i_e with respect to their potential drops. `value` (2, ...): of the flux of lithium,
     F N_s or F N_c, with respect to the drop [0] of the concentration and to its mean [1] over the two sides. `mixed`
-    (2, ...): of i_s where `solid` (a particle on either side) and of i_e elsewhere, with respect to the same.
-    `migration` (...): of F N_c with respect to the drop of phi_e, None for constant t_plus.
+    (2, ...): of i_s where `solid` (a particle on either side) and of i_e elsewhere, with respect to the same, but for
+    `border` (a particle on one side alone): there with respect to the low [0] and the high [1] side. `migration`
+    (...): of F N_c with respect to the drop of phi_e, None for constant t_plus.
 
     Drops and means, not the two sides: a flux is then a small difference times a conductance, which float32 resolves.
+    Across a border the concentration is sto on one side and c_e on the other, and has neither.
     """
 
     drop: Array
     mixed: Array
     value: Array
     solid: Array
+    border: Array
     migration: Array | None
 
     def astype(self, dtype: jnp.dtype) -> "FaceCoefficients":
@@ -78,7 +81,7 @@ class Jacobian(eqx.Module):
     plane_sto: Array | None  # (ny, nx) [A]: derivative of that current with respect to sto; None if sigma is constant
     plane_floats: Array
     coupling: Array  # K / c_e [V m3/mol], (nz, ny, nx); zero in particles
-    migration: Array  # 1 - t_plus_ref
+    anion_share: Array  # 1 - t_plus_ref: salt made per unit of current
     active: Array  # (4, nz, ny, nx)
 
     @property
@@ -111,8 +114,9 @@ class Jacobian(eqx.Module):
         return jnp.zeros(math.prod(shape), am.dtype).at[self.am].add(am).at[self.ionic].add(ionic).reshape(shape)
 
     def lithium(self, current: Array) -> Array:
-        """Row of the concentration (nz, ny, nx) of face currents (n,): what leaves particles, and the salt it makes."""
-        return self._to_cells(current, -self.migration.astype(current.dtype) * current)
+        """Row of the concentration (nz, ny, nx) [A] of face currents (n,) [A]: lithium that leaves particles, and the
+        salt that it makes."""
+        return self._to_cells(current, -self.anion_share.astype(current.dtype) * current)
 
     def apply(self, du: Array) -> Array:
         """`J du`, both (3, nz, ny, nx), in the precision of `du`."""
@@ -123,7 +127,8 @@ class Jacobian(eqx.Module):
         for axis, c in zip(AXES, self.axes, strict=True):
             low, high = sides(padded, axis)
             drop, mean = low - high, 0.5 * (low[CONCENTRATION] + high[CONCENTRATION])
-            mixed = c.mixed[0] * drop[CONCENTRATION] + c.mixed[1] * mean
+            mixed = c.mixed[0] * jnp.where(c.border, low[CONCENTRATION], drop[CONCENTRATION])
+            mixed = mixed + c.mixed[1] * jnp.where(c.border, high[CONCENTRATION], mean)
             solid = c.drop[PHI_S] * drop[PHI_S] + jnp.where(c.solid, mixed, 0.0)
             ionic = c.drop[PHI_E] * drop[PHI_E] + jnp.where(c.solid, 0.0, mixed)
             flux = c.value[0] * drop[CONCENTRATION] + c.value[1] * mean
@@ -138,7 +143,7 @@ class Jacobian(eqx.Module):
             top = top + self.plane_sto * du[CONCENTRATION, -1]
         top = top - self.plane_floats * self.plane * (jnp.sum(top) / jnp.sum(self.plane))
         anode = (self.anode[0] * du[PHI_E, 0] + self.anode[1] * du[CONCENTRATION, 0]).astype(du.dtype)
-        made = self.migration.astype(du.dtype) * anode
+        made = self.anion_share.astype(du.dtype) * anode
         rows[PHI_S] = (rows[PHI_S] + self._to_cells(by_am, current - by_am)).at[-1].add(top.astype(du.dtype))
         rows[PHI_E] = (rows[PHI_E] + self._to_cells(jnp.zeros_like(current), -current)).at[0].add(-anode)
         rows[CONCENTRATION] = (rows[CONCENTRATION] + self.lithium(current)).at[0].add(-made)
@@ -212,7 +217,8 @@ def _drop_and_mean(low: Array, high: Array) -> Array:
 def linearise(u: Array, j: Array, gamma_dt: Array, drive: Drive, cell: CellModel, dtype: jnp.dtype) -> Jacobian:
     """Assemble the Jacobian at `u`, with solved face currents `j`, its coefficients stored in `dtype`."""
     # sto and c_e never share a voxel, so one tangent serves both families of coefficients.
-    direction = jnp.zeros_like(u).at[STO:].set(1.0)
+    am = cell.active[STO]
+    direction = jnp.zeros_like(u).at[STO:].set(cell.active[STO:].astype(u.dtype))
     values, d_values = jax.jvp(cell.cell_values, (u,), (direction,))
     extra = extra_resistance(u, cell)
     faces = face_derivatives(u, cell, j)
@@ -233,16 +239,18 @@ def linearise(u: Array, j: Array, gamma_dt: Array, drive: Drive, cell: CellModel
         _, by_low = jax.jvp(lambda lo, f=flow, hi=high: f(lo, hi), (low,), (d_low,))
         _, by_high = jax.jvp(lambda hi, f=flow, lo=low: f(lo, hi), (high,), (d_high,))
 
-        am = cell.active[STO]
         value = _drop_and_mean(by_low.n_s + by_low.n_c, by_high.n_s + by_high.n_c)
-        mixed = pad_axis(_drop_and_mean(by_low.i_s + by_low.i_e, by_high.i_s + by_high.i_e), axis, 1, 1)
+        mixed = [pad_axis(side.i_s + side.i_e, axis, 1, 1) for side in (by_low, by_high)]
         if split is not None:
-            mixed = mixed + _drop_and_mean(*split[axis])
+            mixed = [m + s for m, s in zip(mixed, split[axis], strict=True)]
+        low_am, high_am = (pad_axis(a, axis, 1, 1) for a in (take(am, axis, 0, -1), take(am, axis, 1, None)))
+        border = low_am != high_am
         coefficients = FaceCoefficients(
             drop=pad_axis(jnp.stack([by_phi.i_s, by_phi.i_e]), axis, 1, 1),
-            mixed=mixed,
+            mixed=jnp.where(border, jnp.stack(mixed), _drop_and_mean(*mixed)),
             value=pad_axis(value, axis, 1, 1),
-            solid=pad_axis(take(am, axis, 0, -1) | take(am, axis, 1, None), axis, 1, 1),
+            solid=low_am | high_am,
+            border=border,
             migration=pad_axis(by_phi.n_c, axis, 1, 1) if cell.t_plus_varies else None,
         )
         coefficients = coefficients.astype(dtype)
@@ -267,6 +275,6 @@ def linearise(u: Array, j: Array, gamma_dt: Array, drive: Drive, cell: CellModel
         plane_sto=d_g * (u[PHI_S, -1] - voltage) if cell.sigma_varies else None,
         plane_floats=drive.constant_current,
         coupling=jnp.where(cell.active[C_E], values.coupling / jnp.where(cell.active[C_E], u[C_E], 1.0), 0.0),
-        migration=1.0 - cell.t_plus_ref,
+        anion_share=1.0 - cell.t_plus_ref,
         active=cell.active,
     )

@@ -63,7 +63,7 @@ def _powers(u: Array, j: Array, drive: Drive, cell: CellModel) -> tuple[Array, A
         low, high = side_values(values, axis)
         flow = face_fluxes(low, high, cell, axis, extra[axis])
         electronic = electronic + jnp.sum(flow.i_s * (low.phi_s - high.phi_s))
-        diffusion = 0.5 * (low.coupling + high.coupling) * (jnp.log(low.c_e) - jnp.log(high.c_e))
+        diffusion = 0.5 * (low.coupling + high.coupling) * (low.ln_c - high.ln_c)
         ohmic = flow.i_e * (low.phi_e - high.phi_e - diffusion)
         salt = salt + jnp.sum(flow.i_e * diffusion)
         # the plane between separator and electrode counts to the separator

@@ -29,7 +29,7 @@ class NewtonOptions:
 
     `tolerance`: 2-norm of the residual in units of the current scale. `balance`: the same for each conserved sum.
     `max_iterations`: corrections of the stage; `krylov_max`: directions that may be kept for its linear systems.
-    `mixed`: float32 preconditioner and linear solver (False: all float64).
+    `mixed`: float32 preconditioner and linear solver on grids that are coarsened (False: all float64).
     """
 
     tolerance: float = 1e-6
@@ -48,9 +48,10 @@ class NewtonOptions:
 LINEAR_TOLERANCE = 0.01
 #: A correction that leaves more than this share of the residual asks for a new Jacobian.
 SLOW = 0.1
-#: Directions that there is room for at first. A solve that fills them and leaves more than the share STRUGGLING of its
-#: residual doubles them, up to `krylov_max`.
-ROWS, STRUGGLING = 16, 0.1
+#: Directions that there is room for at the start of a time step.
+ROWS = 16
+#: A linear solve that fills them and leaves more than this share of its residual gets room for `krylov_max`.
+STRUGGLING = 0.1
 #: Directions that must be free before a linear solve; otherwise it starts from an empty space.
 ROOM = 5
 #: However badly the potentials resolve the currents, a residual above this share of the applied current fails.
@@ -66,8 +67,9 @@ class StageResult(enum.Enum):
 
 
 class Response(NamedTuple):
-    """Of the last linearisation: `faces` per face, `anode` (2,) [A] summed over the plane, and `resolution` [A]: the
-    2-norm that the rounding of the solid potential alone leaves in the residual."""
+    """Of a linearisation, perhaps of an earlier stage of the time step: `faces` per face, `anode` (2,) [A] summed over
+    the plane, and `resolution` [A]: the 2-norm that the rounding of the solid potential alone leaves in the residual.
+    """
 
     faces: FaceDerivatives
     anode: Array
@@ -85,8 +87,8 @@ class Linearisation(NamedTuple):
 class Workspace:
     """What one stage hands on to the next of the same time step, and the memory that all stages share.
 
-    `linearisation`: of an earlier stage or iterate with the same cell, drive and `gamma_dt`; `space`: the directions
-    tried with it.
+    `linearisation`: of an earlier stage or iterate with the same cell, drive and `gamma_dt` (call `forget` when one of
+    them changes); `space`: the directions tried with it.
     """
 
     linearisation: Linearisation | None = None
@@ -101,7 +103,8 @@ class Workspace:
 
 
 class Stage(NamedTuple):
-    """A solved (or failed) stage: fields (4, nz, ny, nx), evaluation there, outcome, Newton and Krylov counts."""
+    """A solved (or failed) stage: fields `u` (4, nz, ny, nx) [V, V, -, mol/m3], evaluation there, outcome, Newton and
+    Krylov counts, and `norm`: the 2-norm of the rows in units of the current scale."""
 
     u: Array
     evaluation: Evaluation
@@ -235,14 +238,16 @@ def solve_stage(
     options: NewtonOptions,
     workspace: Workspace | None = None,
 ) -> Stage:
-    """Solve one implicit stage from the guess `u` (fields) and `j` (face currents).
+    """Solve one implicit stage from the guess `u` (4, nz, ny, nx) [V, V, -, mol/m3] and `j` (n,) [A/m2 contact].
 
-    Never raises: look at `result`. `scale` [A] makes residual and balances dimensionless. A linearisation in
-    `workspace` is used as long as it serves; the last one is left there.
+    Never raises: look at `result`. `known` (2, nz, ny, nx): history of sto and c_e; `gamma_dt` [s]; `scale` [A] makes
+    residual and balances dimensionless. A linearisation in `workspace` is used as long as it serves; the last one is
+    left there.
     """
     work = Workspace() if workspace is None else workspace
     unknowns, dtype = PACKED_FIELDS * u[0].size, options.dtype(cell)
-    if work.space is None or work.space.directions.dtype != dtype:
+    if work.space is None or work.space.directions.shape[1] != unknowns or work.space.directions.dtype != dtype:
+        work.forget()
         work.space = Space.empty(min(ROWS, options.krylov_max), unknowns, dtype)
     dt = jnp.asarray(gamma_dt, jnp.float64)
     size = jnp.asarray(scale, jnp.float64)
@@ -255,43 +260,45 @@ def solve_stage(
         return Stage(u, evaluation, result, newton, krylov, norm)
 
     # A linearisation is needed even if the guess solves the stage: to balance it, and to judge the time step.
-    while norm > tolerance or work.linearisation is None:
+    while not norm <= tolerance or work.linearisation is None:
         if not np.isfinite(norm):
             return ended(StageResult.not_finite)
         if newton == options.max_iterations:
             return ended(StageResult.stalled)
         here = work.linearisation is None  # whether the linearisation belongs to this very iterate
-        if here:
+        if work.linearisation is None:
             jacobian, response = _linearise(u, evaluation.total.j, dt, drive, cell, dtype)
             work.linearisation = Linearisation(_precondition(jacobian, cell, dtype), response)
             work.space = work.space.emptied()
-        response = work.linearisation.response
         # Very conducting solids: float64 potentials of 4 V do not resolve the currents any better than this.
-        tolerance = max(options.tolerance, min(2.0 * float(response.resolution) / scale, LOOSEST))
+        resolution = float(work.linearisation.response.resolution)
+        tolerance = max(options.tolerance, min(2.0 * resolution / scale, LOOSEST))
         # Ask the linear solver for what is needed to arrive, not for more: 0.3 leaves room for the nonlinearity.
         rtol = jnp.asarray(np.clip(0.3 * tolerance / max(norm, 1e-300), LINEAR_TOLERANCE, 0.1))
         at = _Point(u, evaluation, known, dt, drive, cell, size)
-        step = _correct((at, work.linearisation.preconditioner, rtol), work.space)
-        newton, krylov = newton + 1, krylov + int(step.krylov)
-        rows, linear = step.space.rows, float(step.linear)
-        if linear > STRUGGLING and rows < options.krylov_max:
-            work.space = Space.empty(min(2 * rows, options.krylov_max), unknowns, dtype)
+        u_new, after, norm_array, du, tried, left, step, space = _correct(
+            (at, work.linearisation.preconditioner, rtol), work.space
+        )
+        newton, krylov = newton + 1, krylov + int(tried)
+        new_norm, theta, linear = float(norm_array), float(step), float(left)
+        if linear > STRUGGLING and space.rows < options.krylov_max:
+            work.space = space = None  # before there is a larger one
+            work.space = Space.empty(options.krylov_max, unknowns, dtype)
         else:
-            work.space = step.space.emptied() if rows - int(step.space.count) < ROOM else step.space
-        u_new, after, new_norm, theta = step.u, step.evaluation, float(step.norm), float(step.theta)
-        if not new_norm <= max(max(SLOW, 2.0 * linear) * norm, tolerance):
-            work.linearisation = None
-            if not here and not new_norm <= norm:
-                continue  # from this iterate again, with its own Jacobian
+            work.space = space.emptied() if space.rows - int(space.used) < ROOM else space
+        slow = not new_norm <= max(SLOW, min(1.0, 2.0 * linear)) * norm
         halvings = 0
-        while not new_norm <= max(norm, tolerance) and halvings < 6:
+        while here and not new_norm <= max(norm, tolerance) and halvings < 6:
             theta *= 0.5
             halvings += 1
-            u_new, after, norm_array = _damped(at, step.du, jnp.asarray(theta))
+            u_new, after, norm_array = _damped(at, du, jnp.asarray(theta))
             new_norm = float(norm_array)
-        if not new_norm <= max(norm, tolerance):
+        if new_norm <= max(norm, tolerance):
+            u, evaluation, norm = u_new, after, new_norm
+        elif here:
             return ended(StageResult.stalled if np.isfinite(new_norm) else StageResult.not_finite)
-        u, evaluation, norm = u_new, after, new_norm
+        if slow and not norm <= tolerance:
+            work.linearisation = None  # where the old one has not served, this iterate gets its own
     response = work.linearisation.response
     total = evaluation.total
     for _ in range(6):

@@ -13,8 +13,8 @@ class SolverOptions:
 
     `newton_tol`: scaled residual at which a solve ends. `dt_init` after each change of current, `dt_min`, `dt_max`
     (None: 1/40 of the time in which the current passes the theoretical capacity, so that curves are smooth to the eye);
-    `max_steps` accepted steps per run; `krylov_max` iterations of one linear solve; `precision` "mixed" (float32
-    preconditioner and Krylov basis) or "double".
+    `max_steps` accepted steps per run; `krylov_max` directions that may be kept for the linear systems (a run starts
+    with 16, which grow where a system is hard); `precision` "mixed" (float32 linear solver) or "double".
     """
 
     newton_tol: float = 1e-6

@@ -41,7 +41,7 @@ class Preconditioner(eqx.Module):
         potentials = cycle(self.potentials, r[:STO])
         # What the new potentials leave in the lithium and salt rows: the reaction and the anode current.
         left = r[CONCENTRATION] - jacobian.lithium(jacobian.reaction(potentials))
-        anode = (jacobian.migration * jacobian.anode[0]).astype(self.dtype) * potentials[PHI_E, 0]
+        anode = (jacobian.anion_share * jacobian.anode[0]).astype(self.dtype) * potentials[PHI_E, 0]
         [concentration] = cycle(self.concentration, left.at[0].add(anode)[None])
         phi_e = potentials[PHI_E] + jacobian.coupling.astype(self.dtype) * concentration
         return jnp.stack([potentials[PHI_S], jnp.where(jacobian.active[PHI_E], phi_e, 0.0), concentration])
@@ -94,7 +94,7 @@ def concentration_operator(jacobian: Jacobian, cell: CellModel) -> FaceOperator:
     f = cell.faces
     faces = [jnp.maximum(jacobian.axes[a].value[:1].astype(jnp.float64), 0.0) for a in AXES]
     k_over_c = jacobian.coupling.ravel()[f.ionic]
-    salt = jacobian.migration * (jacobian.faces.phi * k_over_c - jacobian.faces.c_e)
+    salt = jacobian.anion_share * (jacobian.faces.phi * k_over_c - jacobian.faces.c_e)
     reaction = cell.add_to_cells(f.am, jnp.maximum(jacobian.faces.sto, 0.0))
     reaction = reaction + cell.add_to_cells(f.ionic, jnp.maximum(salt, 0.0))
     mass = jnp.where(jacobian.present[CONCENTRATION], jacobian.storage + reaction, 0.0)

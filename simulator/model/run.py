@@ -133,7 +133,7 @@ class Run:
         """Potentials under the new current; False if the step has nothing to do."""
         number = self.now.number
         old = self.now.state
-        state, stage = consistent_state(old.u, old.j, drive, self.cell.model, scale, self.newton)
+        state, stage = consistent_state(old.u, old.j, drive, self.cell.model, scale, self.newton, self.workspace)
         self._count(stage.newton, stage.krylov, 1)
         if state is None and self._give_up_mixed(stage.result):
             return self._begin(step, events, current, drive, scale)
@@ -260,11 +260,12 @@ class Run:
         return min(now.end, asked, pulse if now.t < pulse * (1 - 1e-12) else math.inf)
 
     def _give_up_mixed(self, result: StageResult) -> bool:
-        """Go on in float64 alone if Newton stalled with a float32 preconditioner: very conducting voxels need it."""
-        if not self.newton.mixed or result is not StageResult.stalled:
+        """Go on in float64 alone if Newton stalled with a float32 linear solver: very conducting voxels need it."""
+        single = self.newton.dtype(self.cell.model) == np.float32
+        if not single or result is not StageResult.stalled:
             return False
         warnings.warn(
-            f"At t = {self.now.t:.6g} s Newton stalled with its float32 preconditioner. Going on in float64, which is "
+            f"At t = {self.now.t:.6g} s Newton stalled with its float32 linear solver. Going on in float64, which is "
             "slower (solver.precision=double does so from the start).",
             UserWarning,
             stacklevel=2,

@@ -8,6 +8,8 @@ $e=\Delta t\sum(\hat b_i-b_i)k_i = O(\Delta t^3)$.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -131,15 +133,33 @@ def _initial_rate(u, y, gamma_dt, cell):
     return fields, jnp.concatenate([jnp.zeros_like(y[:STO]), slope])
 
 
+@contextmanager
+def _fresh(workspace: Workspace | None) -> Iterator[Workspace]:
+    """The workspace for one time step: nothing of an earlier step is used, and no large array outlives it."""
+    work = Workspace() if workspace is None else workspace
+    work.forget()
+    try:
+        yield work
+    finally:
+        work.forget()
+
+
 #: A stage this short [s] moves no concentration: it gives the potentials that belong to the present concentrations.
 _INSTANT = 1e-3
 
 
 def consistent_state(
-    u: Array, j: Array, drive: Drive, cell: CellModel, scale: float, options: NewtonOptions
+    u: Array,
+    j: Array,
+    drive: Drive,
+    cell: CellModel,
+    scale: float,
+    options: NewtonOptions,
+    workspace: Workspace | None = None,
 ) -> tuple[State | None, Stage]:
     """State with the potentials and rates that belong to the concentrations of `u` under a new `drive`."""
-    stage = solve_stage(u, j, u[STO:], _INSTANT, drive, cell, scale, options)
+    with _fresh(workspace) as work:
+        stage = solve_stage(u, j, u[STO:], _INSTANT, drive, cell, scale, options, work)
     if stage.result is not StageResult.converged:
         return None, stage
     fields, rate = _initial_rate(u, stage.u, jnp.asarray(_INSTANT), cell)
@@ -161,21 +181,18 @@ def attempt(
     """Try one step of `dt` [s]; never raises on physics. A `workspace` saves allocating its memory for every step."""
     h, smooth = jnp.asarray(dt), jnp.asarray(float(dt <= state.reach))
     guess = _predict_first(state.u, state.rate, h, smooth, cell)
-    work = Workspace() if workspace is None else workspace
-    work.forget()
-    first = solve_stage(guess, state.j, state.u[STO:], GAMMA * dt, drive, cell, scale, options, work)
-    if first.result is not StageResult.converged:
-        return Step(None, None, math.inf, first.result, first.newton, first.krylov, 1)
-    known, guess = _second_stage(state.u, state.rate, first.u, h, smooth, cell)
-    second = solve_stage(guess, first.evaluation.total.j, known, GAMMA * dt, drive, cell, scale, options, work)
-    newton, krylov = first.newton + second.newton, first.krylov + second.krylov
-    if second.result is not StageResult.converged:
-        return Step(None, None, math.inf, second.result, newton, krylov, 2)
-    assert work.linearisation is not None
-    rate, error = _finish(
-        state.u, state.rate, first.u, second.u, known, work.linearisation.response.faces, h, cell, jnp.asarray(scales)
-    )
-    work.forget()
+    with _fresh(workspace) as work:
+        first = solve_stage(guess, state.j, state.u[STO:], GAMMA * dt, drive, cell, scale, options, work)
+        if first.result is not StageResult.converged:
+            return Step(None, None, math.inf, first.result, first.newton, first.krylov, 1)
+        known, guess = _second_stage(state.u, state.rate, first.u, h, smooth, cell)
+        second = solve_stage(guess, first.evaluation.total.j, known, GAMMA * dt, drive, cell, scale, options, work)
+        newton, krylov = first.newton + second.newton, first.krylov + second.krylov
+        if second.result is not StageResult.converged:
+            return Step(None, None, math.inf, second.result, newton, krylov, 2)
+        assert work.linearisation is not None
+        faces = work.linearisation.response.faces
+    rate, error = _finish(state.u, state.rate, first.u, second.u, known, faces, h, cell, jnp.asarray(scales))
     b1, b2 = (w * dt for w in WEIGHTS)
     one, two = first.evaluation.total, second.evaluation.total
     totals = StepTotals(

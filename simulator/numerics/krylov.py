@@ -1,6 +1,7 @@
 """Krylov solvers for matrix-free operators inside `jit`.
 
-Both test the unpreconditioned residual, as their recurrence carries it, and never report convergence on NaN.
+Both test the unpreconditioned residual, as their recurrence carries it, and never report convergence on NaN or on a
+direction that rounding alone has left.
 """
 
 from collections.abc import Callable
@@ -22,21 +23,21 @@ def _norm(a: Array) -> Array:
 class Space(NamedTuple):
     """What has been tried with one operator A: directions `z` and their images, `A z = images^T triangular`.
 
-    `directions`, `images` (m, n): the first `count` rows are in use, the images orthonormal; `triangular` (m, m). With
-    `count` = 0 the space is empty, whatever finite numbers the rows hold.
+    `directions`, `images` (m, n): the first `used` (a scalar) rows are in use, the images orthonormal or, after a
+    breakdown, zero; `triangular` (m, m). With `used` = 0 the space is empty, whatever its rows hold: always finite.
     """
 
     directions: Float[Array, "m n"]
     images: Float[Array, "m n"]
     triangular: Float[Array, "m m"]
-    count: Array
+    used: Array
 
     @classmethod
     def empty(cls, rows: int, size: int, dtype: jnp.dtype) -> "Space":
         """Room for `rows` directions of `size` numbers."""
         # Two arrays of zeros, not one twice: they are overwritten in place.
         directions, images = jnp.zeros((rows, size), dtype), jnp.zeros((rows, size), dtype)
-        return cls(directions, images, jnp.eye(rows, dtype=jnp.float64), jnp.asarray(0))
+        return cls(directions, images, jnp.eye(rows, dtype=jnp.float64), jnp.zeros((), int))
 
     @property
     def rows(self) -> int:
@@ -45,7 +46,7 @@ class Space(NamedTuple):
 
     def emptied(self) -> "Space":
         """The same memory without its directions."""
-        return self._replace(count=jnp.zeros_like(self.count))
+        return self._replace(used=jnp.zeros((), int))
 
 
 class GCRResult(NamedTuple):
@@ -82,61 +83,65 @@ def gcr(operator: Operator, preconditioner: Operator, b: Array, space: Space, *,
     dtype, rows = space.directions.dtype, space.rows
     scale = _norm(b)
     residual = (b.ravel() / jnp.where(scale > 0, scale, 1.0)).astype(dtype)
-    weights = _dot(space.images, residual, space.count)
+    weights = _dot(space.images, residual, space.used)
     residual = residual - _combination(weights, space.images)
 
     def keep_going(carry):
         space, _, _, length, _, alive = carry
-        return (space.count < rows) & alive & (length > rtol) & jnp.isfinite(length)
+        return (space.used < rows) & alive & (length > rtol) & jnp.isfinite(length)
 
     def iterate(carry):
         (directions, images, triangular, k), weights, residual, before, progress, _ = carry
         source = jnp.where(progress | (k == 0), residual, images[k - 1])
-        z = settle(preconditioner(source.reshape(b.shape)).astype(dtype))
-        w, column, length = _orthogonalised(operator(z).ravel().astype(dtype), images, k)
-        alive = length > 0  # a direction that the operator maps to zero cannot reduce the residual: stop, and say so
-        w = w / jnp.where(alive, length, 1.0).astype(dtype)
+        z = settle(preconditioner(source.reshape(b.shape)).astype(dtype)).ravel()
+        w, column, length, whole = _orthogonalised(operator(z.reshape(b.shape)).ravel().astype(dtype), images, k)
+        # What the images cancel but for rounding is no new direction: stop, and say so. Nothing of it, and no NaN, is
+        # kept for later right-hand sides.
+        alive = jnp.isfinite(length) & (length > 100.0 * float(jnp.finfo(dtype).eps) * whole)
+        w = jnp.where(alive, w / jnp.where(alive, length, 1.0).astype(dtype), 0.0)
         weight = jnp.vdot(w, residual, precision="highest")
         residual = residual - weight * w
         after = _norm(residual)
         space = Space(
-            directions.at[k].set(z.ravel()),
+            directions.at[k].set(jnp.where(alive, z, 0.0)),
             images.at[k].set(w),
-            triangular.at[:, k].set(column).at[k, k].set(jnp.where(alive, length, 1.0)),
+            triangular.at[:, k].set(jnp.where(alive, column, 0.0)).at[k, k].set(jnp.where(alive, length, 1.0)),
             k + 1,
         )
+        after = jnp.where(jnp.isfinite(length), after, jnp.nan)
         return space, weights.at[k].set(weight), residual, after, after < PROGRESS * before, alive
 
     start = (space, weights, residual, _norm(residual), jnp.asarray(True), jnp.asarray(True))
     found, weights, _, length, _, _ = jax.lax.while_loop(keep_going, iterate, start)
-    used = jnp.arange(rows) < found.count
+    used = jnp.arange(rows) < found.used
     matrix = jnp.where(used[:, None] & used[None, :], found.triangular, jnp.eye(rows))
     y = jax.scipy.linalg.solve_triangular(matrix, weights.astype(jnp.float64))
-    x = combine(found.directions, scale * y, found.count, b.dtype).reshape(b.shape)
-    return GCRResult(x, found.count - space.count, length, found)
+    x = combine(found.directions, scale * y, found.used, b.dtype).reshape(b.shape)
+    return GCRResult(x, found.used - space.used, length, found)
 
 
-def _orthogonalised(w: Array, images: Array, count: Array) -> tuple[Array, Array, Array]:
-    """`w` without its parts along the images, those parts (m,), and the length of what is left.
+def _orthogonalised(w: Array, images: Array, count: Array) -> tuple[Array, Array, Array, Array]:
+    """`w` without its parts along the images, those parts (m,), the length of what is left, and that of `w`.
 
     Classical Gram-Schmidt, all images at once, repeated where much was cancelled.
     """
 
     def again(carry):
-        _, _, length, before, passes = carry
+        _, _, length, before, _, passes = carry
         return (passes == 0) | ((length < CANCELLED * before) & (passes < 3))
 
     def one_pass(carry):
-        w, column, _, _, passes = carry
+        w, column, _, _, whole, passes = carry
         parts = _dot(images, w, count)
         w = settle(w - _combination(parts, images))
         length, parts = _norm(w), parts.astype(jnp.float64)
-        return w, column + parts, length, jnp.sqrt(length**2 + jnp.sum(parts**2)), passes + 1
+        before = jnp.sqrt(length**2 + jnp.sum(parts**2))
+        return w, column + parts, length, before, jnp.where(passes == 0, before, whole), passes + 1
 
     zero = jnp.zeros(())
-    start = (w, jnp.zeros(images.shape[0]), zero, zero, jnp.asarray(0))
-    w, column, length, _, _ = jax.lax.while_loop(again, one_pass, start)
-    return w, column, length
+    start = (w, jnp.zeros(images.shape[0]), zero, zero, zero, jnp.asarray(0))
+    w, column, length, _, whole, _ = jax.lax.while_loop(again, one_pass, start)
+    return w, column, length, whole
 
 
 def _dot(rows: Array, v: Array, count: Array) -> Array:

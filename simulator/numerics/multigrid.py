@@ -145,8 +145,10 @@ def build(
     `split_from`: from this level on, blocks whose cells do not hang together get two values (`split_blocks`); the
     fields of the coarser grids are then the two parts of a block, whatever the fields of `op` are. None for two fields
     that must stay apart (potentials). `apart`: for an `op` of one field, a group of cells that no face joins to the
-    others; from the second grid on they are a field of their own.
+    others; from the second grid on they are a field of their own, and blocks are not split.
     """
+    if split_from is not None and apart is not None:
+        raise ValueError("Give split_from or apart: the coarser grids have two fields, for one of them.")
     levels: list[Level] = []
     for coarsening in plan:
         own = settle(op.own_diagonal())

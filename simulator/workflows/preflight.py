@@ -20,8 +20,10 @@ BASE_BYTES = 1.65e9
 VOXEL_BYTES = 1330
 #: memory a reacting face [B]: about 25 numbers, counted from the arrays
 FACE_BYTES = 200
-#: FGMRES keeps two vectors an iteration, of four fields
-KRYLOV_FIELDS = 2 * 4
+#: directions that the linear solver keeps, unless a hard system asks for more (`simulator.model.newton.ROWS`)
+KRYLOV_ROWS = 16
+#: a direction and its image, of three fields each
+KRYLOV_FIELDS = 2 * 3
 # Time: 2.2e-7 to 2.5e-7 s at 48^3, 64^3 and 96^3; 91 implicit solves in the 45 steps and 12 iterations a solve of a
 # C/10 charge at 48^3; from 32^3 to 96^3 the iterations grow by 1.1 to 1.3.
 #: one Krylov iteration with its share of everything else, a voxel [s]
@@ -71,15 +73,18 @@ def estimate(
 ) -> Estimate:
     """Memory and time of a run of `steps` time steps.
 
-    Memory: voxels (krylov_max 2 x 4 fields (4 B, or 8 B in double precision) + 1330 B) + faces 200 B + 1.65 GB. Time:
+    Memory: voxels (16 directions 2 x 3 fields (4 B, or 8 B in double precision) + VVV B) + faces 200 B + BBB GB. Time:
     start + steps x 2 solves x iterations x voxels x 2.4e-7 s, scaled by the memory bandwidth of this machine, since the
     solver is bound by it.
 
-    **Arguments:** `shape_with_separator`: grid (nz + separator layers, ny, nx); `krylov_max`: stored Krylov
-    iterations; `mixed`: float32 vectors; `device`: an accelerator (`accelerator()`), None for this machine's processor.
+    **Arguments:** `shape_with_separator`: grid (nz + separator layers, ny, nx); `krylov_max`: limit of the stored
+    directions; `mixed`: float32 vectors; `device`: an accelerator (`accelerator()`), None for this machine's processor.
     """
     voxels = math.prod(shape_with_separator)
-    grid = voxels * (krylov_max * KRYLOV_FIELDS * (4 if mixed else 8) + VOXEL_BYTES) + live_faces * FACE_BYTES
+    grid = (
+        voxels * (min(krylov_max, KRYLOV_ROWS) * KRYLOV_FIELDS * (4 if mixed else 8) + VOXEL_BYTES)
+        + live_faces * FACE_BYTES
+    )
     if device is not None:
         available = device.available_bytes
         return Estimate(grid, None, device.name, available, None if available is None else grid <= available)

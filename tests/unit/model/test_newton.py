@@ -1,10 +1,12 @@
 """The stage solver: what it returns, and how it says that it could not."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulator.model.newton import NewtonOptions, StageResult, solve_stage
+from simulator.model.newton import NewtonOptions, StageResult, Workspace, solve_stage
+from simulator.model.residual import residual, totals
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +15,7 @@ def problem(tiny):
     return cell, cell.initial_fields(), jnp.zeros(cell.model.faces.area.shape), 0.5 * cell.one_c
 
 
-def solve(tiny, problem, *, u=None, gamma_dt=30.0, factor=1.0, options=None, model=None):
+def solve(tiny, problem, *, u=None, gamma_dt=30.0, factor=1.0, options=None, model=None, workspace=None):
     cell, initial, start, current = problem
     return solve_stage(
         initial if u is None else u,
@@ -24,6 +26,7 @@ def solve(tiny, problem, *, u=None, gamma_dt=30.0, factor=1.0, options=None, mod
         cell.model if model is None else model,
         current,
         options or NewtonOptions(),
+        workspace,
     )
 
 
@@ -37,6 +40,45 @@ def test_solved_stage_is_below_the_tolerance_and_balanced(tiny, problem):
     assert np.all(np.abs(stage.evaluation.total.imbalance) <= 1e-10 * current)
     assert float(stage.evaluation.total.reaction_current) == pytest.approx(current, rel=1e-9)
     assert float(stage.evaluation.total.anode_current) == pytest.approx(-current, rel=1e-9)
+
+
+def test_a_stage_may_begin_with_the_linearisation_of_another_one(tiny, problem):
+    work = Workspace()
+    start = solve(tiny, problem).u
+    solve(tiny, problem, u=start, factor=1.01, workspace=work)
+    kept = work.linearisation
+    again = solve(tiny, problem, u=start, factor=1.02, workspace=work)
+    alone = solve(tiny, problem, u=start, factor=1.02)
+    assert again.result is alone.result is StageResult.converged
+    assert kept is not None and work.linearisation is kept  # 1 % more current: the old Jacobian serves
+    # Both residuals are below 1e-6 of the current, on some 30 mV of polarisation.
+    assert float(again.evaluation.total.voltage) == pytest.approx(float(alone.evaluation.total.voltage), abs=2e-7)
+
+
+def test_a_linearisation_that_does_not_serve_is_replaced(tiny, problem):
+    work = Workspace()
+    solve(tiny, problem, factor=0.1, workspace=work)
+    wrong = work.linearisation
+    stage = solve(tiny, problem, factor=20.0, workspace=work)
+    assert stage.result is StageResult.converged and work.linearisation is not wrong
+
+
+def test_a_forgotten_workspace_solves_like_a_new_one_to_the_last_bit(tiny, problem):
+    work = Workspace()
+    solve(tiny, problem, factor=20.0, workspace=work)
+    work.forget()
+    used, new = solve(tiny, problem, workspace=work), solve(tiny, problem)
+    assert used.krylov == new.krylov
+    np.testing.assert_array_equal(used.u, new.u)
+
+
+def test_totals_are_those_of_the_whole_residual(tiny, problem):
+    cell, u, start, current = problem
+    arguments = (u, u[2:], jnp.asarray(30.0), tiny.drive(current), cell.model, start)
+    total = eqx.filter_jit(totals)(*arguments)
+    for name, value in eqx.filter_jit(residual)(*arguments).total._asdict().items():
+        # the same sums in another program: rounding relative to the current
+        np.testing.assert_allclose(getattr(total, name), value, rtol=1e-12, atol=1e-12 * current, err_msg=name)
 
 
 def test_absent_unknowns_are_returned_as_they_came(tiny, problem):
@@ -75,6 +117,13 @@ def test_too_few_iterations_are_a_stall(tiny, problem):
 def test_nan_in_the_start_is_not_finite(tiny, problem):
     u = problem[1].at[1, 0, 0, 0].set(jnp.nan)
     stage = solve(tiny, problem, u=u)
+    assert stage.result is StageResult.not_finite and stage.newton == 0
+
+
+def test_nan_in_the_start_is_not_finite_with_an_old_linearisation_either(tiny, problem):
+    work = Workspace()
+    solve(tiny, problem, workspace=work)
+    stage = solve(tiny, problem, u=problem[1].at[1, 0, 0, 0].set(jnp.nan), workspace=work)
     assert stage.result is StageResult.not_finite and stage.newton == 0
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from simulator.numerics.coarsening import separate
 from simulator.numerics.krylov import conjugate_gradients
 from simulator.numerics.laplacian import FaceOperator
 from simulator.numerics.multigrid import DIRECT_UNKNOWNS, build, coarsening_plan, cycle
@@ -205,6 +206,27 @@ def test_absent_voxels_stay_zero_whatever_their_right_hand_side(pair):
     diagonal = np.asarray(eqx.filter_jit(FaceOperator.own_diagonal)(op))
     assert np.count_nonzero(diagonal == 0) >= np.prod(PAIR)  # half of each field
     assert np.all(x[diagonal == 0] == 0.0) and np.all(x[diagonal > 0] != 0.0)
+
+
+def test_two_groups_that_no_face_joins_are_one_field_on_the_finest_grid_and_two_below():
+    group = blobs(PAIR, 0.5)
+    op, _ = between_walls(np.where(group, 0.0, 1.0)[None])
+    other, _ = between_walls(np.where(group, 30.0, 0.0)[None])
+    held = jnp.full((1, *PAIR), 1e-3)
+    one = FaceOperator(tuple(a + b for a, b in zip(op.faces, other.faces, strict=True)), op.mass + other.mass + held)
+    second = jnp.asarray(group)[None]
+    double = jnp.dtype(jnp.float64)
+
+    @jax.jit
+    def both(b):
+        together = cycle(build(one, plan_of(PAIR, fields=2), double, apart=second), b)
+        fields = jnp.concatenate([jnp.where(second, 0, b), jnp.where(second, b, 0)])
+        return together, cycle(build(separate(one, second), plan_of(PAIR, fields=2), double), fields)
+
+    together, fields = both(jnp.asarray(np.random.default_rng(6).normal(size=(1, *PAIR))))
+    # Held by 1e-3 alone, the constant of each piece is up to 1e3: rounding relative to the largest entry.
+    expected = np.where(group, fields[1], fields[0])
+    np.testing.assert_allclose(together[0], expected, rtol=0, atol=1e-11 * float(jnp.max(jnp.abs(expected))))
 
 
 def test_without_levels_the_cycle_is_the_exact_inverse():

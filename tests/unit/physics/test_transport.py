@@ -19,11 +19,14 @@ def cells(seed):
     def coefficient(low, high):
         return np.where(rng.random(N) < 0.25, 0.0, 10.0 ** rng.uniform(low, high, N))
 
+    phi_s, phi_e = rng.uniform(3.5, 4.3, N), rng.uniform(-0.3, 0.1, N)
+    sto, c_e = rng.uniform(0.2, 0.95, N), rng.uniform(100.0, 3000.0, N)
     return CellValues(
-        phi_s=rng.uniform(3.5, 4.3, N),
-        phi_e=rng.uniform(-0.3, 0.1, N),
-        sto=rng.uniform(0.2, 0.95, N),
-        c_e=rng.uniform(100.0, 3000.0, N),
+        phi_s=phi_s,
+        phi_e=phi_e,
+        sto=sto,
+        c_e=c_e,
+        ln_c=np.log(c_e),
         sigma=coefficient(-3, 2),
         kappa=coefficient(-3, 0),
         D_s=coefficient(-16, -13),
@@ -84,7 +87,8 @@ def test_fluxes_flow_downhill():
 
 def test_uniform_medium_gives_the_gradient_times_the_coefficient():
     low = cells(6)._replace(**{name: np.full(N, 0.05) for name in ("sigma", "kappa", "D_s", "D_e", "coupling")})
-    high = low._replace(phi_s=low.phi_s - 1e-3, phi_e=low.phi_e - 1e-3, sto=low.sto - 0.1, c_e=low.c_e * np.exp(-0.2))
+    high = low._replace(phi_s=low.phi_s - 1e-3, phi_e=low.phi_e - 1e-3, sto=low.sto - 0.1)
+    high = high._replace(c_e=low.c_e * np.exp(-0.2), ln_c=low.ln_c - 0.2)
     h = 2e-6
     flow = through(low._replace(t_plus=np.full(N, 0.2)), high._replace(t_plus=np.full(N, 0.2)), h, h)
     np.testing.assert_allclose(flow.i_s, AREA * 0.05 * 1e-3 / h, rtol=1e-11)  # 1 mV between 4 V potentials

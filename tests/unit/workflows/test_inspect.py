@@ -158,7 +158,7 @@ def test_the_estimate_knows_protocol_solver_and_separator(stack) -> None:
     assert steps == 45
     assert memory_and_steps("protocol=cycle_c10")[1] == 90  # the rest is short
     assert (
-        memory_and_steps("solver.krylov_max=80")[0] - plain == 28 * 13 * 11 * 40 * 2 * 4 * 4
+        plain - memory_and_steps("solver.krylov_max=6")[0] == 28 * 13 * 11 * (16 - 6) * 2 * 3 * 4
     )  # with 16 separator layers
     assert memory_and_steps("cell.separator.layers=32")[0] > plain
 
