@@ -10,32 +10,31 @@ from pathlib import Path
 import numpy as np
 
 # Measured on two cores of an AMD EPYC virtual machine with jax 0.10.2, November 2026, on crops of the shipped image
-# (pores filled with electrolyte, 0.13 reacting faces a voxel). Peak resident memory: 1190 MiB at 48^3 and 1642 MiB at
-# 64^3 (mixed precision, 40 Krylov vectors, compilation cache filled), 1435 MiB at 64^3 with 20 vectors, 1382 MiB at
-# 48^3 in double precision; 1880 and 2386 MiB when everything had to be compiled. A whole C/10 charge at 128^3 took
-# 7814 MiB and 670 s; these constants say 7460 MiB and 600 s.
+# (pores filled with electrolyte, 0.13 reacting faces a voxel). Peak resident memory of a whole C/10 charge in mixed
+# precision, everything to be compiled: 1410 MiB at 48^3, 1671 MiB at 64^3, 4917 MiB at 128^3; about 350 MiB less at the
+# smaller two with the compilation cache filled.
 #: host memory that does not grow with the electrode, compilation included [B]
-BASE_BYTES = 1.65e9
+BASE_BYTES = 1.23e9
 #: memory a voxel (separator included) beside the Krylov vectors and the faces [B]
-VOXEL_BYTES = 1330
+VOXEL_BYTES = 1250
 #: memory a reacting face [B]: about 25 numbers, counted from the arrays
 FACE_BYTES = 200
 #: directions that the linear solver keeps, unless a hard system asks for more (`simulator.model.newton.ROWS`)
 KRYLOV_ROWS = 16
 #: a direction and its image, of three fields each
 KRYLOV_FIELDS = 2 * 3
-# Time: 2.2e-7 to 2.5e-7 s at 48^3, 64^3 and 96^3; 91 implicit solves in the 45 steps and 12 iterations a solve of a
-# C/10 charge at 48^3; from 32^3 to 96^3 the iterations grow by 1.1 to 1.3.
+# Time: 1.6e-7 to 1.7e-7 s at 48^3 and 64^3, 2.0e-7 s at 128^3 beside other work; 91 implicit solves in the 45 steps and
+# 12 iterations a solve of a C/10 charge at 48^3; from 32^3 to 96^3 the iterations grow by 1.1 to 1.3.
 #: one Krylov iteration with its share of everything else, a voxel [s]
-ITERATION_SECONDS = 2.4e-7
+ITERATION_SECONDS = 1.7e-7
 SOLVES_PER_STEP = 2
 ITERATIONS, ITERATIONS_VOXELS, ITERATIONS_GROWTH = 12.0, 147_456, 0.06
 #: time steps of one charge or discharge at C/10
 STEPS_PER_HALF_CYCLE = 45
 #: reading, compiling, writing [s]
-START_SECONDS = 20.0
-#: `memory_bandwidth()` of that machine [B/s]
-REFERENCE_BANDWIDTH = 9.6e10
+START_SECONDS = 22.0
+#: `memory_bandwidth()` of that machine in that hour [B/s]
+REFERENCE_BANDWIDTH = 4.5e10
 
 _TRIAD = 8_000_000  # numbers in each of three arrays: 192 MB, beyond the cache of most processors
 _REPEATS = 3
@@ -73,8 +72,8 @@ def estimate(
 ) -> Estimate:
     """Memory and time of a run of `steps` time steps.
 
-    Memory: voxels (16 directions 2 x 3 fields (4 B, or 8 B in double precision) + VVV B) + faces 200 B + BBB GB. Time:
-    start + steps x 2 solves x iterations x voxels x 2.4e-7 s, scaled by the memory bandwidth of this machine, since the
+    Memory: voxels (16 directions 2 x 3 fields (4 B, or 8 B in double precision) + 1250 B) + faces 200 B + 1.23 GB. Time:
+    start + steps x 2 solves x iterations x voxels x 1.7e-7 s, scaled by the memory bandwidth of this machine, since the
     solver is bound by it.
 
     **Arguments:** `shape_with_separator`: grid (nz + separator layers, ny, nx); `krylov_max`: limit of the stored
