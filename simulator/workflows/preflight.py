@@ -72,9 +72,9 @@ def estimate(
 ) -> Estimate:
     """Memory and time of a run of `steps` time steps.
 
-    Memory: voxels (16 directions 2 x 3 fields (4 B, or 8 B in double precision) + 1250 B) + faces 200 B + 1.23 GB. Time:
-    start + steps x 2 solves x iterations x voxels x 1.7e-7 s, scaled by the memory bandwidth of this machine, since the
-    solver is bound by it.
+    Memory: voxels (16 directions x 2 x 3 fields x (4 B, or 8 B in double precision) + 1250 B) + faces 200 B + 1.23 GB.
+    Time: start + steps x 2 solves x iterations x voxels x 1.7e-7 s, scaled by the memory bandwidth of this machine,
+    since the solver is bound by it.
 
     **Arguments:** `shape_with_separator`: grid (nz + separator layers, ny, nx); `krylov_max`: limit of the stored
     directions; `mixed`: float32 vectors; `device`: an accelerator (`accelerator()`), None for this machine's processor.
