@@ -108,15 +108,16 @@ class Jacobian(eqx.Module):
         flat = concentration.ravel()
         return phi * drive + sto * flat[self.am] + c_e * flat[self.ionic]
 
-    def _to_cells(self, am: Array, ionic: Array) -> Array:
-        """Per-face values summed (nz, ny, nx) over their AM and over their ionic cells."""
+    def _to_cells(self, ionic: Array, am: Array | None = None) -> Array:
+        """Per-face values summed (nz, ny, nx) over their ionic cells, and over their AM cells."""
         shape = self.active.shape[1:]
-        return jnp.zeros(math.prod(shape), am.dtype).at[self.am].add(am).at[self.ionic].add(ionic).reshape(shape)
+        cells = jnp.zeros(math.prod(shape), ionic.dtype).at[self.ionic].add(ionic)
+        return (cells if am is None else cells.at[self.am].add(am)).reshape(shape)
 
     def lithium(self, current: Array) -> Array:
         """Row of the concentration (nz, ny, nx) [A] of face currents (n,) [A]: lithium that leaves particles, and the
         salt that it makes."""
-        return self._to_cells(current, -self.anion_share.astype(current.dtype) * current)
+        return self._to_cells(-self.anion_share.astype(current.dtype) * current, current)
 
     def apply(self, du: Array) -> Array:
         """`J du`, both (3, nz, ny, nx), in the precision of `du`."""
@@ -144,8 +145,8 @@ class Jacobian(eqx.Module):
         top = top - self.plane_floats * self.plane * (jnp.sum(top) / jnp.sum(self.plane))
         anode = (self.anode[0] * du[PHI_E, 0] + self.anode[1] * du[CONCENTRATION, 0]).astype(du.dtype)
         made = self.anion_share.astype(du.dtype) * anode
-        rows[PHI_S] = (rows[PHI_S] + self._to_cells(by_am, current - by_am)).at[-1].add(top.astype(du.dtype))
-        rows[PHI_E] = (rows[PHI_E] + self._to_cells(jnp.zeros_like(current), -current)).at[0].add(-anode)
+        rows[PHI_S] = (rows[PHI_S] + self._to_cells(current - by_am, by_am)).at[-1].add(top.astype(du.dtype))
+        rows[PHI_E] = (rows[PHI_E] + self._to_cells(-current)).at[0].add(-anode)
         rows[CONCENTRATION] = (rows[CONCENTRATION] + self.lithium(current)).at[0].add(-made)
         # Row by row, see `FaceOperator.apply`.
         return jnp.where(self.present, jnp.stack(settle(rows)), 0.0)

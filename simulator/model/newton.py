@@ -168,6 +168,13 @@ class _Point(NamedTuple):
     scale: Array
 
 
+def _moved(at: _Point, du: Array, theta: Array) -> tuple[Array, Evaluation, Array]:
+    """The fields `theta` of the way along `du`, the evaluation there, and its norm."""
+    new = at.u + theta * du
+    after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
+    return new, after, _norm(after, at.scale)
+
+
 @compiled(donate="all-except-first")
 def _correct(fixed: tuple[_Point, Preconditioner, Array], space: Space) -> _Correction:
     at, preconditioner, rtol = fixed
@@ -175,11 +182,8 @@ def _correct(fixed: tuple[_Point, Preconditioner, Array], space: Space) -> _Corr
     solve = gcr(jacobian.apply, preconditioner.apply, jacobian.pack(-at.evaluation.rows), space, rtol=rtol)
     du = jacobian.unpack(solve.x)
     theta = _feasible(at.u, du, at.cell)
-    new = at.u + theta * du
-    after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
-    return _Correction(
-        new, after, _norm(after, at.scale), du, solve.iterations, solve.relative_residual, theta, solve.space
-    )
+    new, after, norm = _moved(at, du, theta)
+    return _Correction(new, after, norm, du, solve.iterations, solve.relative_residual, theta, solve.space)
 
 
 def _resolution(u: Array, jacobian: Jacobian) -> Array:
@@ -190,11 +194,7 @@ def _resolution(u: Array, jacobian: Jacobian) -> Array:
     return 2.0**-53 * jnp.sqrt(jnp.sum(jnp.square(links * u[PHI_S])))
 
 
-@compiled
-def _damped(at: _Point, du, theta):
-    new = at.u + theta * du
-    after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
-    return new, after, _norm(after, at.scale)
+_damped = compiled(_moved)
 
 
 @compiled
