@@ -9,6 +9,8 @@ from pathlib import Path
 
 from simulator.errors import ConfigError, did_you_mean
 
+#: folder of `conf/` that is Hydra's own: how sweeps are launched, not what a run is
+HYDRA = "hydra"
 #: `mesh:NAME` in a configuration means the shipped image NAME.
 MESH_PREFIX = "mesh:"
 
@@ -26,7 +28,7 @@ def conf_dir() -> Path:
 
 def config_groups() -> dict[str, list[str]]:
     """Group -> names that can be chosen for it, for example geometry -> [ct_nmc, ...], all sorted."""
-    folders = sorted(path for path in conf_dir().iterdir() if path.is_dir())
+    folders = sorted(path for path in conf_dir().iterdir() if path.is_dir() and path.name != HYDRA)
     return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
 

@@ -14,8 +14,11 @@ from simulator.errors import ConfigError, GeometryError, did_you_mean
 #: command -> (module, what it does)
 COMMANDS = {
     "run": ("simulator.cli.run", "simulate an electrode under a protocol; save fields, curve and pictures"),
+    "generate": ("simulator.cli.generate", "make an electrode, or place pores and binder anew around particles"),
+    "segment": ("simulator.cli.segment", "phases of a grey image, and how sure they are"),
     "inspect": ("simulator.cli.inspect", "show what an image holds, and what a run of it would need"),
     "effective": ("simulator.cli.effective", "effective conductivity and tortuosity factor of a phase of an image"),
+    "sweep": ("simulator.cli.sweep", "table and pictures of a sweep of runs (voxelyte run -m)"),
     "view": ("simulator.cli.view", "pictures, movies and interactive pages of a run"),
     "report": ("simulator.cli.report", "one page with everything about a run, to read, print and share"),
     "compare": ("simulator.cli.compare", "several runs: one figure, a table, and the settings that differ"),

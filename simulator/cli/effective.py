@@ -3,11 +3,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from simulator.cli.console import EXIT_STOPPED, plain_warnings
-from simulator.errors import ConfigError, ConvergenceError, did_you_mean
+from simulator.cli.settings import load_settings
+from simulator.errors import ConvergenceError
 
 if TYPE_CHECKING:
     from simulator.config import EffectiveConfig
@@ -31,49 +31,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def load(words: Sequence[str]) -> "EffectiveConfig":
-    """The settings `KEY=VALUE` of a command line; a word without '=' is the image.
-
-    **Errors:** ConfigError, one message that names the key, the value and what would be right.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser  # 0.2 s, which --help should not cost
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
+    """The settings of a command line. **Errors:** ConfigError."""
     from simulator.config import EffectiveConfig
 
-    known = [f.name for f in fields(EffectiveConfig)]
-    values: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals:
-            key, text = "image", word
-        if key not in known:
-            raise ConfigError(f"Unknown setting {word!r}.{did_you_mean(key, known)}")
-        if key in values:
-            raise ConfigError(f"{key} is given twice: {values[key]!r} and {text!r}. Keep one of them.")
-        if key in _TEXTS:
-            values[key] = text
-            continue
-        try:
-            override = OverridesParser.create().parse_override(word)
-        except HydraException as error:
-            raise ConfigError(
-                f"Cannot read {word!r}. Write KEY=VALUE, with quotes for the shell around lists and mappings: "
-                "'phase=[cbd,electrolyte]', 'sigma={am: 0.1, cbd: 1}'."
-            ) from error
-        if override.is_sweep_override():
-            raise ConfigError(f"{key} has several values in {word!r}. Write a list as '{key}=[a,b]'.")
-        values[key] = override.value()
-    for key in ("labels", "sigma"):
-        if not isinstance(values.get(key, {}), dict):
-            raise ConfigError(f"{key} takes a mapping, got {values[key]!r}. For example '{key}={{am: 1, cbd: 2}}'.")
-    try:
-        settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EffectiveConfig), values))
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or "The command"
-        raise ConfigError(f"{key}: {str(error).splitlines()[0].rstrip('.')}. See voxelyte effective --help.") from error
-    return cast(EffectiveConfig, settings)
+    mappings = {"labels": "{am: 1, cbd: 2}", "sigma": "{am: 1, cbd: 2}"}
+    example = "'phase=[cbd,electrolyte]', 'sigma={am: 0.1, cbd: 1}'"
+    return load_settings(words, EffectiveConfig, "effective", texts=_TEXTS, mappings=mappings, example=example)
 
 
 def _parser() -> argparse.ArgumentParser:

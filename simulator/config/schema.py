@@ -12,20 +12,21 @@ from typing import Any, NoReturn
 
 from omegaconf import MISSING
 
+from simulator.choices import EFFECTIVE_SIDES, ENDS, KINDS, PORE_PLACES, TEXTURES
 from simulator.errors import ConfigError, did_you_mean
 from simulator.units import parse_length, parse_quantity
 
 PRECISIONS = ("mixed", "double")
 SIDES = ("start", "end")
-#: of an effective conductivity: what the sides along the current are
-EFFECTIVE_SIDES = ("insulated", "periodic")
+_MOST_LAYERS = 4096
 #: Fields that a run can save, by the names of the result file.
 FIELDS = ("sto", "phi_s", "phi_e", "c_e", "j")
 #: Keys of one value of a parameter that is given as a mapping.
 VALUE_PARTS = {"value", "activation_energy", "T_ref", "valid"}
 
 
-def _fail(key: str, value: Any, expected: str, cure: str) -> NoReturn:
+def fail(key: str, value: Any, expected: str, cure: str) -> NoReturn:
+    """The error of a value out of range."""
     raise ConfigError(f"{key} must be {expected}, got {value!r}. {cure}")
 
 
@@ -34,18 +35,41 @@ def _check_choice(key: str, value: str, known: Sequence[str]) -> None:
         raise ConfigError(f"{key} cannot be {value!r}.{did_you_mean(value, known)}")
 
 
-def _length(value: Any) -> float:
-    key = "geometry.voxel_size"
+def _check_range(key: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        fail(key, value, f"in [{low:g}, {high:g}]", "`voxelyte run --cfg job` shows all settings.")
+
+
+def _size(key: str, value: Any) -> float:
     size = parse_length(value, key)
-    if not 0 < size <= 1e-3:
-        _fail(key, value, "in (0, 1e-3] m", f"Numbers are metres: write {key}=0.4e-6, or '{key}=0.4 um'.")
+    if not 0 < size <= 1e-2:
+        fail(key, value, "in (0, 0.01] m", f"Numbers are metres: write {key}=5e-6, or '{key}=5 um'.")
+    return size
+
+
+def voxel_lengths(key: str, value: Any, most: float = 1e-3) -> Any:
+    """One voxel edge or three [m], up to `most`, or None as it is. **Errors:** ConfigError."""
+    if value is None:
+        return None
+    if isinstance(value, list | tuple):
+        if len(value) != 3:
+            fail(key, value, "one length or three", "One is for cubic voxels.")
+        return [_voxel_length(key, size, most) for size in value]
+    return _voxel_length(key, value, most)
+
+
+def _voxel_length(key: str, value: Any, most: float) -> float:
+    size = parse_length(value, key)
+    if not 0 < size <= most:
+        allowed = "in (0, 1e-3] m" if math.isfinite(most) else "positive"
+        fail(key, value, allowed, f"Numbers are metres: write {key}=0.4e-6, or '{key}=0.4 um'.")
     return size
 
 
 def _seconds(key: str, value: Any) -> float:
     time = parse_quantity(value, "time", key)
     if time <= 0:
-        _fail(key, value, "a positive time", f"Numbers are seconds: {key}=60, or '{key}=1 min'.")
+        fail(key, value, "a positive time", f"Numbers are seconds: {key}=60, or '{key}=1 min'.")
     return time
 
 
@@ -54,21 +78,51 @@ def _ranges(given: Any) -> list[list[int | None] | None]:
     key, cure = "geometry.crop", "For example 'geometry.crop=[null, [0, 64], [0, 64]]' in voxels, axes z, y, x."
     entries = list(given) if isinstance(given, list | tuple) else []
     if len(entries) != 3:
-        _fail(key, given, "null or three ranges (z, y, x)", cure)
+        fail(key, given, "null or three ranges (z, y, x)", cure)
     for entry in entries:
         if entry is None:
             continue
         pair = list(entry) if isinstance(entry, list | tuple) else []
         if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, int | None) for v in pair):
-            _fail(key, given, "three entries, each null or [start, stop]", cure)
+            fail(key, given, "three entries, each null or [start, stop]", cure)
     return [None if entry is None else list(entry) for entry in entries]
 
 
 @dataclass
-class GeometryConfig:
-    """The image and how to read it."""
+class GenerateConfig:
+    """Particles of a synthetic electrode. Lengths: metres, or texts such as `10 um`."""
 
-    path: str = MISSING  # a file, or mesh:NAME for a shipped image
+    shape: list[int] = field(default_factory=lambda: [64, 64, 64])  # voxels z, y, x
+    am_fraction: float = 0.53  # volume fraction of active material
+    kind: str = "sphere"
+    diameter: Any = 8e-6  # median by volume
+    spread: float = 0.0  # standard deviation of ln(diameter)
+    diameters: list[Any] | None = None  # instead of diameter and spread: sizes to draw from
+    roughness: float = 0.1  # of irregular particles, relative to their radius
+    ends: str = "periodic"
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or any(not 1 <= n <= _MOST_LAYERS for n in self.shape):
+            cure = "For example 'geometry.generate.shape=[64, 64, 64]', axes z, y, x."
+            fail("geometry.generate.shape", self.shape, f"three numbers of voxels in [1, {_MOST_LAYERS}]", cure)
+        _check_range("geometry.generate.am_fraction", self.am_fraction, 0.0, 1.0)
+        _check_choice("geometry.generate.kind", self.kind, KINDS)
+        _check_choice("geometry.generate.ends", self.ends, ENDS)
+        self.diameter = _size("geometry.generate.diameter", self.diameter)
+        if self.diameters is not None:
+            if not self.diameters:
+                fail("geometry.generate.diameters", self.diameters, "null or a list of lengths", "null: diameter.")
+            self.diameters = [_size("geometry.generate.diameters", d) for d in self.diameters]
+        _check_range("geometry.generate.spread", self.spread, 0.0, 1.0)
+        _check_range("geometry.generate.roughness", self.roughness, 0.0, 1.0)
+
+
+@dataclass
+class GeometryConfig:
+    """Where the electrode comes from (an image, or a recipe), and what is done to it, in this order."""
+
+    path: str | None = MISSING  # a file, or mesh:NAME for a shipped image; null: generate
+    generate: GenerateConfig | None = None  # particles of a synthetic electrode, instead of an image
     voxel_size: Any = None  # null (from the file), a length, or three lengths in the file's axis order
     labels: dict[str, Any] = field(default_factory=dict)  # phase -> code(s) in the file; empty: default
     thickness_axis: int = 0
@@ -76,26 +130,67 @@ class GeometryConfig:
     dataset: str | None = None  # of an HDF5 file; null: its only 3D dataset
     crop: Any = None  # null, or [[z0, z1], [y0, y1], [x0, x1]] in voxels of the electrode; null in it: all
     coarsen: int = 1  # 2: blocks of 2x2x2 voxels become one
+    resample: Any = None  # null, or one or three lengths: edges of new voxels
+    mirror: list[str] = field(default_factory=list)  # axes
+    quarter_turns: int = 0  # about the thickness axis
+    trim: bool = False  # cut off empty outer layers
+    thickness: Any = None  # null, or a length: calendered to it
+    porosity: float | None = None  # with one of these four, pores and solid are placed anew around the particles
+    coverage: float | None = None
+    cbd_fraction: float | None = None
+    coating: Any = None  # null, or a length
+    texture: str = "blobs"
+    grain: Any = None  # null: 1.5 um
+    pores: str = "random"
+    seed: int = 0  # of everything random
     min_live: float = 0.05  # least live share of the AM|ionic area
 
     def __post_init__(self) -> None:
-        if not self.path.strip():
-            _fail("geometry.path", self.path, "the path of an image", "For example geometry.path=stack.tif.")
+        if self.path is not None and not self.path.strip():
+            fail("geometry.path", self.path, "the path of an image", "For example geometry.path=stack.tif.")
+        if (self.path is None) == (self.generate is None):
+            given = "none is" if self.path is None else "both are"
+            raise ConfigError(
+                f"The electrode is an image (geometry.path) or a synthetic one (geometry.generate); {given} given. "
+                "Choose geometry.path=stack.tif, or geometry=generated."
+            )
         if self.crop is not None:
             self.crop = _ranges(self.crop)
         if not 1 <= self.coarsen <= 64:
-            _fail("geometry.coarsen", self.coarsen, "a whole number in [1, 64]", "1 keeps every voxel.")
-        if isinstance(self.voxel_size, list | tuple):
-            if len(self.voxel_size) != 3:
-                _fail("geometry.voxel_size", self.voxel_size, "one length or three", "One is for cubic voxels.")
-            self.voxel_size = [_length(size) for size in self.voxel_size]
-        elif self.voxel_size is not None:
-            self.voxel_size = _length(self.voxel_size)
+            fail("geometry.coarsen", self.coarsen, "a whole number in [1, 64]", "1 keeps every voxel.")
+        self.voxel_size = voxel_lengths("geometry.voxel_size", self.voxel_size)
         if self.thickness_axis not in (0, 1, 2):
-            _fail("geometry.thickness_axis", self.thickness_axis, "0, 1 or 2", "Count the axes of the file.")
+            fail("geometry.thickness_axis", self.thickness_axis, "0, 1 or 2", "Count the axes of the file.")
         _check_choice("geometry.separator_side", self.separator_side, SIDES)
-        if not 0 <= self.min_live <= 1:
-            _fail("geometry.min_live", self.min_live, "a share in [0, 1]", "The default is 0.05.")
+        self.resample = voxel_lengths("geometry.resample", self.resample)
+        for axis in self.mirror:
+            _check_choice("geometry.mirror", axis, ("z", "y", "x"))
+        for name in ("thickness", "grain", "coating"):
+            if getattr(self, name) is not None:
+                setattr(self, name, _size(f"geometry.{name}", getattr(self, name)))
+        for name in ("porosity", "coverage", "cbd_fraction", "min_live"):
+            if getattr(self, name) is not None:
+                _check_range(f"geometry.{name}", getattr(self, name), 0.0, 1.0)
+        if self.coating is not None and self.cbd_fraction is not None:
+            raise ConfigError(
+                f"geometry.coating={self.coating:g} and geometry.cbd_fraction={self.cbd_fraction:g} both say where cbd "
+                "is. Keep one of them."
+            )
+        _check_choice("geometry.texture", self.texture, TEXTURES)
+        _check_choice("geometry.pores", self.pores, PORE_PLACES)
+        if self.seed < 0:
+            fail("geometry.seed", self.seed, "a whole number >= 0", "The default is 0.")
+        if self.generate is not None and (self.voxel_size is None or self.porosity is None):
+            name = "voxel_size" if self.voxel_size is None else "porosity"
+            raise ConfigError(
+                f"geometry.{name} is null, and a synthetic electrode needs it. For example "
+                "geometry.voxel_size=0.5e-6 geometry.porosity=0.12."
+            )
+
+    @property
+    def places_phases(self) -> bool:
+        """Whether pores and solid are placed anew around the particles."""
+        return any(v is not None for v in (self.porosity, self.coverage, self.cbd_fraction, self.coating))
 
 
 @dataclass
@@ -136,7 +231,7 @@ class ProtocolConfig:
     def __post_init__(self) -> None:
         if not self.steps:
             cure = "For example 'protocol.steps=[Charge at C/10 until 4.2 V, Rest for 1 hour]'."
-            _fail("protocol.steps", self.steps, "at least one step", cure)
+            fail("protocol.steps", self.steps, "at least one step", cure)
 
 
 @dataclass
@@ -154,19 +249,19 @@ class SolverConfig:
 
     def __post_init__(self) -> None:
         if not 1e-8 <= self.rtol <= 0.1:
-            _fail("solver.rtol", self.rtol, "in [1e-8, 0.1]", "The default is 1e-3; 1e-4 is stricter.")
+            fail("solver.rtol", self.rtol, "in [1e-8, 0.1]", "The default is 1e-3; 1e-4 is stricter.")
         if not 0 < self.newton_tol <= 1e-2:
-            _fail("solver.newton_tol", self.newton_tol, "in (0, 0.01]", "The default is 1e-6.")
+            fail("solver.newton_tol", self.newton_tol, "in (0, 0.01]", "The default is 1e-6.")
         for name in ("dt_init", "dt_min", "dt_max"):
             if getattr(self, name) is not None or name != "dt_max":
                 setattr(self, name, _seconds(f"solver.{name}", getattr(self, name)))
         longest = math.inf if self.dt_max is None else self.dt_max
         if not self.dt_min <= self.dt_init <= longest:
             allowed = f"between solver.dt_min = {self.dt_min:g} s and solver.dt_max = {longest:g} s"
-            _fail("solver.dt_init", self.dt_init, allowed, "Change one of the three.")
+            fail("solver.dt_init", self.dt_init, allowed, "Change one of the three.")
         for name in ("max_steps", "krylov_max"):
             if getattr(self, name) < 1:
-                _fail(f"solver.{name}", getattr(self, name), "at least 1", "Leave it out for the default.")
+                fail(f"solver.{name}", getattr(self, name), "at least 1", "Leave it out for the default.")
         _check_choice("solver.precision", self.precision, PRECISIONS)
 
 
@@ -184,17 +279,17 @@ class OutputConfig:
 
     def __post_init__(self) -> None:
         if self.dir is not None and not self.dir.strip():
-            _fail("output.dir", self.dir, "a folder, or null", "null: a folder in outputs/ named by the configuration.")
+            fail("output.dir", self.dir, "a folder, or null", "null: a folder in outputs/ named by the configuration.")
         for name in self.fields:
             _check_choice("output.fields", name, FIELDS)
         self.checkpoint = parse_quantity(self.checkpoint, "time", "output.checkpoint")
         if self.checkpoint < 0:
-            _fail("output.checkpoint", self.checkpoint, "a time >= 0", "0 saves after every time step.")
+            fail("output.checkpoint", self.checkpoint, "a time >= 0", "0 saves after every time step.")
         if self.snapshots < 1:
-            _fail("output.snapshots", self.snapshots, "at least 1", "The default is 20.")
+            fail("output.snapshots", self.snapshots, "at least 1", "The default is 20.")
         if self.pictures and "sto" not in self.fields:
             cure = "Add sto, or set output.pictures=false."
-            _fail("output.fields", self.fields, "a list with 'sto' when pictures are drawn", cure)
+            fail("output.fields", self.fields, "a list with 'sto' when pictures are drawn", cure)
 
 
 @dataclass
@@ -228,7 +323,7 @@ class EffectiveConfig:
 
     def __post_init__(self) -> None:
         if not self.image.strip():
-            _fail("image", self.image, "the path of an image", "For example image=stack.tif.")
+            fail("image", self.image, "the path of an image", "For example image=stack.tif.")
         if (self.phase is None) == (not self.sigma):
             cure = "Give one of them: phase=cbd, 'phase=[cbd,electrolyte]', or 'sigma={am: 0.1, cbd: 1}' in S/m."
             given = "neither" if self.phase is None else "both"
@@ -236,36 +331,25 @@ class EffectiveConfig:
         phases = self.phase if isinstance(self.phase, list) else [self.phase]
         if self.phase is not None:
             if not phases or any(isinstance(p, bool) or not isinstance(p, str | int) for p in phases):
-                _fail("phase", self.phase, "a label, an image value, or a list of them", "For example phase=cbd.")
+                fail("phase", self.phase, "a label, an image value, or a list of them", "For example phase=cbd.")
             self.phase = phases
         for name, value in self.sigma.items():
             conductivity = parse_quantity(value, "conductivity", f"sigma.{name}")
             if conductivity < 0:
-                _fail(f"sigma.{name}", value, "a conductivity >= 0 S/m", "0 insulates.")
+                fail(f"sigma.{name}", value, "a conductivity >= 0 S/m", "0 insulates.")
             self.sigma[name] = conductivity
         if self.sigma and not any(self.sigma.values()):
             raise ConfigError("sigma insulates everywhere. Give at least one conductivity above 0 S/m.")
-        if isinstance(self.voxel_size, list | tuple):
-            if len(self.voxel_size) != 3:
-                _fail("voxel_size", self.voxel_size, "one length or three", "One is for cubic voxels.")
-            self.voxel_size = [_positive_length(size) for size in self.voxel_size]
-        elif self.voxel_size is not None:
-            self.voxel_size = [_positive_length(self.voxel_size)] * 3
+        size = voxel_lengths("voxel_size", self.voxel_size, math.inf)  # only their ratios count
+        self.voxel_size = size if size is None or isinstance(size, list) else [size] * 3
         if isinstance(self.axis, bool) or self.axis not in (0, 1, 2, "all"):
-            _fail("axis", self.axis, "0, 1, 2 or all", "Count the axes of the file.")
+            fail("axis", self.axis, "0, 1, 2 or all", "Count the axes of the file.")
         _check_choice("sides", self.sides, EFFECTIVE_SIDES)
         for name in ("rtol", "residual_rtol"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 0.1:
-                _fail(name, value, "in (0, 0.1]", f"For example {name}=1e-3.")
+                fail(name, value, "in (0, 0.1]", f"For example {name}=1e-3.")
         if self.save is not None and not self.save.lower().endswith((".npy", ".npz")):
-            _fail("save", self.save, "a path that ends with .npy or .npz", "It gets the potential.")
+            fail("save", self.save, "a path that ends with .npy or .npz", "It gets the potential.")
         if self.save is not None and self.save.lower().endswith(".npy") and self.axis == "all":
-            _fail("save", self.save, "a .npz file for axis=all", "It holds three arrays.")
-
-
-def _positive_length(value: Any) -> float:
-    size = parse_length(value, "voxel_size")
-    if size <= 0:
-        _fail("voxel_size", value, "positive", "For example 'voxel_size=0.4 um'.")
-    return size
+            fail("save", self.save, "a .npz file for axis=all", "It holds three arrays.")

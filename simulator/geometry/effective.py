@@ -15,13 +15,13 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from simulator.choices import EFFECTIVE_SIDES
 from simulator.errors import ConfigError, ConvergenceError, GeometryError
 from simulator.units import parse_length
 
 if TYPE_CHECKING:
     from simulator.numerics.conduction import Conduction
 
-SIDES = ("insulated", "periodic")
 MAX_RTOL = 0.1
 #: Conductors further apart than this are beyond float64: the poor one would drown in the rounding of the good one.
 MAX_CONTRAST = 1e12
@@ -120,7 +120,7 @@ def effective_conductivity(
     """
     image = _checked(sigma)
     spacing = _spacing(voxel_size)
-    if sides not in SIDES:
+    if sides not in EFFECTIVE_SIDES:
         raise ConfigError(f"sides must be 'insulated' or 'periodic', got {sides!r}.")
     tolerances = (_tolerance("rtol", rtol), _tolerance("residual_rtol", residual_rtol))
     if tolerances == (0.0, 0.0):

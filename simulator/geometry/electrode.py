@@ -17,8 +17,9 @@ from simulator.geometry.connectivity import (
     Connectivity,
     find_connectivity,
 )
+from simulator.geometry.metrics_access import side_access
 from simulator.geometry.particles import ParticleFacts, find_particle_facts
-from simulator.geometry.phases import AM, IONIC, PHASES
+from simulator.geometry.phases import AM, IONIC, PHASES, PORE
 from simulator.geometry.resample import coarsen_labels, coarsen_phase
 from simulator.units import parse_length
 
@@ -69,7 +70,7 @@ class Electrode:
             )
         phase.flags.writeable = False
         object.__setattr__(self, "phase", phase)
-        object.__setattr__(self, "voxel_size", _voxel_size(self.voxel_size))
+        object.__setattr__(self, "voxel_size", voxel_edges(self.voxel_size))
         if self.particle is not None:
             particle = np.asarray(self.particle)
             if particle.shape != phase.shape or particle.dtype.kind not in "iu":
@@ -123,7 +124,7 @@ class Electrode:
                 f"separator_side must be 'start' or 'end' (the end of the thickness axis next to the "
                 f"separator), got {separator_side!r}."
             )
-        size = list(_voxel_size(voxel_size))
+        size = list(voxel_edges(voxel_size))
         size.insert(0, size.pop(thickness_axis))
 
         def oriented(array: NDArray) -> NDArray:
@@ -271,16 +272,10 @@ class Electrode:
         particle = None if self.particle is None else coarsen_labels(self.particle, factor, phase == AM)
         dz, dy, dx = (factor * h for h in self.voxel_size)
         coarse = Electrode(phase, (dz, dy, dx), particle, self.name)
-        kept = self.phase[tuple(slice(n - n % factor) for n in self.shape)]
-        shares = {
-            name: (100 * np.count_nonzero(kept == code) / kept.size, 100 * coarse.volume_fraction(name))
-            for name, code in PHASES.items()
-        }
-        changed = [f"{n} {old:.1f} to {new:.1f} %" for n, (old, new) in shares.items() if abs(new - old) > _MAX_SHIFT]
-        if changed:
+        if changed := changed_fractions(self.crop(*((0, n - n % factor) for n in self.shape)), coarse):
             warnings.warn(
-                f"coarsen={factor} changes phase fractions ({', '.join(changed)}): blocks are thicker than the "
-                "structure. Use a smaller factor.",
+                f"coarsen={factor} changes phase fractions ({changed}): blocks are thicker than the structure. Use a "
+                "smaller factor.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -289,7 +284,8 @@ class Electrode:
     def summary(self) -> dict[str, float | str]:
         """What the image holds, as plain numbers with the unit in each key.
 
-        Fractions and shares are in [0, 1]; see `Connectivity` for their definitions.
+        Fractions and shares are in [0, 1]; see `Connectivity` for their definitions, and `SideAccess` for those of the
+        pore. Closed porosity: pore in clusters that touch no side of the image, per volume of the image.
         """
         found = self._connectivity
         values: dict[str, float | str] = {"Name": self.name}
@@ -308,8 +304,22 @@ class Electrode:
         for cause in (NO_ELECTRONS, NO_IONS):
             values[f"Isolated share of AM, {cause} [-]"] = found.isolated_am[cause]
         values["Isolated share of cbd and electrolyte, no path to the separator [-]"] = found.isolated_ionic
+        for phase in ("cbd", "electrolyte"):
+            mask = self.phase == PHASES[phase]
+            cut_off = int(np.count_nonzero(mask & ~found.ionic)) / max(1, self._voxel_counts[phase])
+            values[f"Isolated share of {phase}, no path to the separator [-]"] = cut_off
         values["Isolated share of cbd, no path to the collector [-]"] = found.isolated_cbd
+        pore = side_access(self.phase == PORE)
+        for side in ("separator", "collector"):
+            values[f"Share of pore connected to the {side} [-]"] = pore.sides[side]
+        values["Closed porosity [-]"] = pore.closed_fraction
         return values
+
+
+def changed_fractions(before: Electrode, after: Electrode) -> str:
+    """Phases whose fraction differs by more than a point, as 'cbd 13.8 to 11.9 %, ...'; empty if none does."""
+    shares = {name: (100 * before.volume_fraction(name), 100 * after.volume_fraction(name)) for name in PHASES}
+    return ", ".join(f"{n} {old:.1f} to {new:.1f} %" for n, (old, new) in shares.items() if abs(new - old) > _MAX_SHIFT)
 
 
 def check_image(image: NDArray) -> None:
@@ -422,7 +432,7 @@ def _remap(image: NDArray, table: dict[int, int]) -> NDArray[np.uint8]:
     return codes
 
 
-def _voxel_size(given: object) -> tuple[float, float, float]:
+def voxel_edges(given: object) -> tuple[float, float, float]:
     """One length or three, in metres or with units, checked to lie in (0, 1e-3] m."""
     if isinstance(given, Sequence) and not isinstance(given, str):
         entries = list(given)

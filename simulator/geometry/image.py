@@ -67,5 +67,6 @@ def to_electrode(
         labels=labels if labels is not None else image.labels or DEFAULT_LABELS,
         thickness_axis=thickness_axis,
         separator_side=separator_side,
+        particle=image.particle,
         name=Path(path).stem,
     )

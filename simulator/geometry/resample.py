@@ -69,6 +69,42 @@ def _spread(quota: NDArray[np.int64]) -> NDArray[np.int64]:
     return owner[np.argsort(place, kind="stable")]
 
 
+def resample_phase(
+    phase: NDArray[np.uint8],
+    voxel_size: tuple[float, float, float],
+    shape: tuple[int, int, int],
+    new_size: tuple[float, float, float],
+) -> NDArray[np.uint8]:
+    """Phase that fills most of each voxel of another grid with the same corner; of equal ones the lowest code.
+
+    **Arguments:** `phase` (nz, ny, nx) with edges `voxel_size`; `shape` and edges `new_size` of the new grid [m], which
+    lies within the old one.
+
+    **Returns:** array of `shape`.
+    """
+    weights = [_overlaps(n, h, m, g) for n, h, m, g in zip(phase.shape, voxel_size, shape, new_size, strict=True)]
+    best = np.full(shape, -1.0, dtype=np.float32)
+    chosen = np.zeros(shape, dtype=np.uint8)
+    for code in np.unique(phase):
+        share = (phase == code).astype(np.float32)
+        for axis, weight in enumerate(weights):
+            share = np.moveaxis(np.tensordot(weight, share, axes=(1, axis)), 0, axis)
+        # shares that differ by rounding alone are equal
+        more = share > best + 1e-5
+        chosen[more] = code
+        best[more] = share[more]
+    return chosen
+
+
+def _overlaps(n: int, h: float, m: int, g: float) -> NDArray[np.float32]:
+    """(m, n): share of each of `m` new cells of length `g` that each of `n` old ones of length `h` fills."""
+    low = np.maximum(np.arange(m)[:, None] * g, np.arange(n)[None, :] * h)
+    high = np.minimum((np.arange(m)[:, None] + 1) * g, (np.arange(n)[None, :] + 1) * h)
+    overlap = np.maximum(high - low, 0.0)
+    overlap[overlap < 1e-6 * min(g, h)] = 0.0  # edges that coincide but for rounding
+    return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
 def coarsen_labels(labels: NDArray[np.int32], factor: int, inside: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Most frequent label > 0 of each block where `inside`, else 0; of equally frequent ones the smallest.
 

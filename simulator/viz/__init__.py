@@ -5,10 +5,12 @@ from simulator.viz.curves import plot_voltage
 from simulator.viz.figures import plot_slices
 from simulator.viz.inspection import plot_electrode, plot_values
 from simulator.viz.losses import mean_losses, plot_losses
+from simulator.viz.metrics import plot_metrics
 from simulator.viz.movie import write_movie
 from simulator.viz.offscreen import can_render
 from simulator.viz.particles import plot_particles
 from simulator.viz.scene import render_field, render_soc
+from simulator.viz.segmentation import plot_segmentation
 from simulator.viz.trust import plot_trust
 from simulator.viz.web import write_page
 
@@ -18,7 +20,9 @@ __all__ = [
     "plot_comparison",
     "plot_electrode",
     "plot_losses",
+    "plot_metrics",
     "plot_particles",
+    "plot_segmentation",
     "plot_slices",
     "plot_trust",
     "plot_values",

@@ -25,9 +25,12 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "--step": (),
     "--time": (),
     "--output": (FILES,),
+    "--plot": (),
+    "--x": (),
+    "--y": (),
 }
 SHELLS = ("bash", "fish", "zsh")
-_KEY = re.compile(r"(\w+):\s*(.*)")
+_KEY = re.compile(r"( *)(\w+):\s*(.*)")
 _OPTION = re.compile(r'add_argument\(\s*(?:"-\w",\s*)?"(--[a-z][a-z-]*)"')
 #: in the source of commands whose words are settings `group.key=value`; those of all others are files
 _SETTINGS = '"overrides"'
@@ -53,7 +56,10 @@ def candidates(words: Sequence[str], commands: Mapping[str, tuple[str, str]]) ->
     source = _source("cli", commands[command][0].rpartition(".")[2])
     if word.startswith("-"):
         return _starting(command_options(source), word)
-    return _settings(word) if _SETTINGS in source else [FILES]
+    if _SETTINGS not in source:
+        return [FILES]
+    swept = {"-m", "--multirun"} & {*before}
+    return sorted({*_settings(word), *(_launchers(word) if swept else ())})
 
 
 def _source(*place: str) -> str:
@@ -66,8 +72,18 @@ def command_options(source: str) -> list[str]:
     return sorted({"--help", *_OPTION.findall(source)})
 
 
+def _launchers(word: str) -> list[str]:
+    """Of a sweep: where its runs are carried out, and the options of that."""
+    files = sorted((conf_dir() / "hydra" / "launcher").glob("*.yaml"))
+    names = sorted({*(file.stem for file in files), "basic", "joblib", "submitit_local", "submitit_slurm"})
+    options = {key for file in files for key in _keys_of(file)}
+    if not word.startswith(("hydra/launcher=", "hydra.launcher.")):
+        return _starting(["hydra/launcher=", "hydra.launcher."], word)
+    return _starting([*(f"hydra/launcher={name}" for name in names), *(f"hydra.launcher.{o}=" for o in options)], word)
+
+
 def _settings(word: str) -> list[str]:
-    groups = config_groups()
+    groups = {group: names for group, names in config_groups().items() if names}
     key, equals, value = word.partition("=")
     if equals:
         if key in groups:
@@ -95,14 +111,30 @@ def setting_values() -> dict[str, str]:
     root = conf_dir()
     found: dict[str, str] = {}
     for file in sorted(root.glob("*/*.yaml")):
-        found |= {f"{file.parent.name}.{key}": value for key, value in _top_level(file).items()}
-    return found | {key: value for key, value in _top_level(root / "config.yaml").items() if key != "defaults"}
+        found |= {f"{file.parent.name}.{key}": value for key, value in _keys_of(file).items()}
+    found |= _keys_of(root / "config.yaml")
+    # a section that is null in one file and filled in another is not itself a value
+    return {key: value for key, value in found.items() if not any(k.startswith(f"{key}.") for k in found)}
 
 
-def _top_level(file: Path) -> Mapping[str, str]:
-    lines = file.read_text(encoding="utf-8").splitlines()
-    matches = (_KEY.match(line) for line in lines)
-    return {match[1]: match[2].partition("#")[0].strip() for match in matches if match}
+def _keys_of(file: Path) -> dict[str, str]:
+    """Dotted name -> text of its value, for the keys of a YAML file of plain values and sections of them."""
+    found: dict[str, str] = {}
+    above: list[tuple[int, str]] = []  # indentation and name of the sections that a line lies in
+    for line in file.read_text(encoding="utf-8").splitlines():
+        match = _KEY.match(line)
+        if match is None:
+            continue
+        indent = len(match[1])
+        while above and above[-1][0] >= indent:
+            above.pop()
+        value = match[3].partition("#")[0].strip()
+        name = ".".join([*(part for _, part in above), match[2]])
+        if name != "defaults":  # Hydra's own
+            found[name] = value
+        if not value:  # a section, or a list
+            above.append((indent, match[2]))
+    return found
 
 
 def parameter_names() -> list[str]:

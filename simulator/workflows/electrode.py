@@ -1,16 +1,37 @@
 """From a geometry group of the configuration to an electrode."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from simulator.geometry import Electrode, RawImage, read_image, to_electrode
+from simulator.geometry import (
+    PHASES,
+    Electrode,
+    RawImage,
+    calender,
+    generate_electrode,
+    mirror,
+    place_phases,
+    read_image,
+    resample,
+    rotate,
+    to_electrode,
+    trim,
+)
 from simulator.resources import image_path
 
 if TYPE_CHECKING:
     from simulator.config import GeometryConfig
 
+GENERATED = "generated"
+
+
+def source_name(config: "GeometryConfig") -> str:
+    """Name of the electrode: that of the image file without its suffix, or 'generated'."""
+    return GENERATED if config.path is None else image_path(config.path).stem
+
 
 def read_electrode(config: "GeometryConfig") -> Electrode:
-    """The electrode of a geometry group: read, turned, cropped, then coarsened.
+    """The electrode of a geometry group: read or generated, then changed as the group says.
 
     **Errors:** GeometryError, ConfigError. A `UserWarning` if slices seem to be missing or coarsening changes much.
     """
@@ -18,15 +39,44 @@ def read_electrode(config: "GeometryConfig") -> Electrode:
 
 
 def read_raw(config: "GeometryConfig") -> RawImage:
-    """The image of a geometry group as its file holds it. **Errors:** GeometryError, ConfigError."""
-    return read_image(image_path(config.path), config.dataset)
+    """The image of a geometry group as its file holds it, or the synthetic electrode that the group describes.
+
+    **Errors:** GeometryError, ConfigError.
+    """
+    if config.path is not None:
+        return read_image(image_path(config.path), config.dataset)
+    recipe, size = config.generate, config.voxel_size
+    assert recipe is not None and size is not None  # the configuration has checked it
+    made = generate_electrode(
+        (recipe.shape[0], recipe.shape[1], recipe.shape[2]),
+        size,
+        recipe.am_fraction,
+        kind=recipe.kind,
+        diameter=recipe.diameter,
+        spread=recipe.spread,
+        diameters=recipe.diameters,
+        roughness=recipe.roughness,
+        ends=recipe.ends,
+        **_placement(config),
+    )
+    return RawImage(made.phase, made.voxel_size, "geometry.voxel_size", ("z", "y", "x"), PHASES, made.particle)
+
+
+def _placement(config: "GeometryConfig") -> dict[str, Any]:
+    """The settings of a geometry group that say what lies between the particles."""
+    names = ("porosity", "coverage", "cbd_fraction", "texture", "grain", "pores", "coating", "seed")
+    return {name: getattr(config, name) for name in names}
 
 
 def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
-    """The electrode of a geometry group whose image has been read. **Errors:** GeometryError."""
+    """The electrode of a geometry group whose image has been read: turned, cropped, coarsened, resampled, mirrored,
+    rotated, trimmed, calendered, and at last its pores and solid placed anew, each as far as the group asks for it.
+
+    **Errors:** GeometryError.
+    """
     electrode = to_electrode(
         image,
-        image_path(config.path),
+        Path(source_name(config)),
         voxel_size=config.voxel_size,
         labels=config.labels or None,
         thickness_axis=config.thickness_axis,
@@ -35,4 +85,17 @@ def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
     if config.crop is not None:
         z, y, x = (None if part is None else (part[0], part[1]) for part in config.crop)
         electrode = electrode.crop(z, y, x)
-    return electrode.coarsen(config.coarsen)
+    electrode = electrode.coarsen(config.coarsen)
+    if config.resample is not None:
+        electrode = resample(electrode, config.resample)
+    for axis in config.mirror:
+        electrode = mirror(electrode, axis)
+    if config.quarter_turns:
+        electrode = rotate(electrode, config.quarter_turns)
+    if config.trim:
+        electrode = trim(electrode)
+    if config.thickness is not None:
+        electrode = calender(electrode, config.thickness)
+    if config.places_phases and config.generate is None:  # a synthetic electrode has been made so
+        electrode = place_phases(electrode, **_placement(config))
+    return electrode

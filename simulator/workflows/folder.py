@@ -22,6 +22,7 @@ from simulator.geometry import Electrode
 from simulator.io import RunResult, read_result
 from simulator.io.atomic import replaced
 from simulator.resources import MESH_PREFIX, image_path
+from simulator.workflows.electrode import source_name
 
 if TYPE_CHECKING:
     from simulator.config import RunConfig
@@ -88,7 +89,7 @@ def run_folder(config: "RunConfig", digest: str) -> Path:
     """`output.dir`, or `outputs/<image>-<parameter set>-<hash>`."""
     if config.output.dir is not None:
         return Path(config.output.dir).expanduser()
-    image, cell = image_path(config.geometry.path).stem, Path(config.cell.parameter_set).stem
+    image, cell = source_name(config.geometry), Path(config.cell.parameter_set).stem
     return Path("outputs") / f"{image}-{cell}-{digest[:8]}"
 
 
@@ -219,7 +220,7 @@ def portable(config: "RunConfig", folder: Path) -> dict[str, Any]:
     values = dataclasses.asdict(config)
     values["output"]["dir"] = "."
     path = config.geometry.path
-    if not path.startswith(MESH_PREFIX):
+    if path is not None and not path.startswith(MESH_PREFIX):
         values["geometry"]["path"] = _nearby(image_path(path), folder)
     values["cell"] = _map_tables(values["cell"], lambda table: _nearby(table, folder))
     return values

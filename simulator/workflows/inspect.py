@@ -12,21 +12,29 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from simulator.errors import ConfigError, GeometryError
+from simulator.errors import ConfigError, ConvergenceError, GeometryError
 from simulator.geometry import (
     DEFAULT_LABELS,
+    PORE,
+    Compared,
     Electrode,
+    Measures,
     ParticleFacts,
     RawImage,
     check_live,
+    compare_values,
     label_particles,
     live_interface,
+    measure_electrode,
     particle_facts,
+    size_distribution,
     value_counts,
 )
 from simulator.protocol import RestStep, parse_protocol
 from simulator.resources import image_path
-from simulator.workflows.electrode import make_electrode, read_raw
+from simulator.workflows.electrode import make_electrode, read_raw, source_name
+from simulator.workflows.inspect_metrics import metric_rows, plain_comparison, to_plain
+from simulator.workflows.inspect_page import write_sheet
 from simulator.workflows.preflight import STEPS_PER_HALF_CYCLE, Device, Estimate, accelerator, estimate
 
 if TYPE_CHECKING:
@@ -65,24 +73,102 @@ class Inspection:
     meaning: Mapping[int, str] = field(default_factory=dict)  # value -> phase
     electrode: Electrode | None = None
     particles: ParticleFacts | None = None
+    particles_from: str = "am split at its necks"  # what tells the particles apart
     estimate: Estimate | None = None
     steps: int = 0  # time steps that `estimate` is for
     warnings: list[str] = field(default_factory=list)
     problem: str | None = None
     advice: str | None = None  # what to write, if the labels or the voxel size are missing
     picture: Path | None = None
+    measures: Measures | None = None  # only where asked for
+    metrics_picture: Path | None = None
+    page: Path | None = None
 
 
-def inspect(config: "RunConfig", folder: Path | None, *, particles: bool = True, device: bool = False) -> Inspection:
+@dataclass(frozen=True)
+class Pair:
+    """Two images looked at together."""
+
+    first: Inspection
+    second: Inspection
+    compared: Mapping[str, Compared] | None  # None if one of them is no electrode
+
+
+def inspect(
+    config: "RunConfig", folder: Path | None, *, particles: bool = True, device: bool = False, full: bool = False
+) -> Inspection:
     """Look at the image of `config.geometry` and draw it to `folder`/inspect.png (None: no picture).
 
     An image whose labels or voxel size are missing or wrong, or that cannot react, is described all the same, with
     `problem` set.
 
-    **Arguments:** `particles`: find and measure the particles; `device`: estimate for the accelerator that JAX finds.
+    **Arguments:** `particles`: find and measure the particles; `device`: estimate for the accelerator that JAX finds;
+    `full`: all metrics, with `folder`/metrics.png and `folder`/inspect.html (starts JAX, seconds to minutes).
 
     **Errors:** GeometryError if the image cannot be read; ConfigError if the folder or the protocol is wrong.
     """
+    report = _look(config, folder, particles, device)
+    if full:
+        _measure(report, full=True)
+    if report.measures is not None and folder is not None:
+        said = _said(report)
+        found = write_sheet([report.measures], [report.measures.electrode.name], [report.picture], folder, said)
+        report.metrics_picture, report.page = found
+    return report
+
+
+def inspect_pair(
+    first: "RunConfig",
+    second: "RunConfig",
+    folder: Path | None,
+    *,
+    particles: bool = True,
+    device: bool = False,
+    full: bool = False,
+) -> Pair:
+    """Look at two images and compare them; files of the second go to `folder`/with-NAME, those of both to `folder`.
+
+    Arguments and errors as of `inspect`.
+    """
+    beside = None if folder is None else folder / f"with-{source_name(second.geometry)}"
+    pair = [_look(config, place, particles, device) for config, place in ((first, folder), (second, beside))]
+    for report in pair:
+        _measure(report, full=full)
+    measures = [report.measures for report in pair if report.measures is not None]
+    if len(measures) < 2:
+        return Pair(pair[0], pair[1], None)
+    compared = compare_values(measures[0].values(), measures[1].values())
+    if full and folder is not None:
+        names = pair_names(pair[0], pair[1])
+        said = [f"{name}: {text}" for name, report in zip(names, pair, strict=True) for text in _said(report)]
+        found = write_sheet(measures, names, [r.picture for r in pair], folder, said, compared)
+        pair[0].metrics_picture, pair[0].page = found
+    return Pair(pair[0], pair[1], compared)
+
+
+def pair_names(first: Inspection, second: Inspection) -> tuple[str, str]:
+    """What to call two images: the names of their files, told apart by a number if they are the same."""
+    a, b = (Path(report.image.path).stem for report in (first, second))
+    return (a, b) if a != b else (f"{a} (1)", f"{b} (2)")
+
+
+def _said(report: Inspection) -> list[str]:
+    return [*report.warnings, *([report.problem] if report.problem is not None else [])]
+
+
+def _measure(report: Inspection, *, full: bool) -> None:
+    """Set `measures`, if the image is an electrode."""
+    if report.electrode is None:
+        return
+    try:
+        report.measures = measure_electrode(report.electrode, full=full)
+    except ConvergenceError as error:  # the rest is worth having all the same
+        report.warnings.append(f"No tortuosity: {error}")
+        report.measures = measure_electrode(report.electrode, full=False)
+
+
+def _look(config: "RunConfig", folder: Path | None, particles: bool, device: bool) -> Inspection:
+    """What `inspect` does without the metrics."""
     geometry = config.geometry
     steps = parse_protocol(config.protocol.steps)
     with warnings.catch_warnings(record=True) as caught:
@@ -99,7 +185,10 @@ def inspect(config: "RunConfig", folder: Path | None, *, particles: bool = True,
             report.advice = _advice(report)
         else:
             if particles:
-                report.electrode = label_particles(report.electrode)
+                if report.electrode.particle is None:
+                    report.electrode = label_particles(report.electrode)
+                else:  # a synthetic electrode knows its own
+                    report.particles_from = "as labelled in the image"
                 report.particles = particle_facts(report.electrode)
             report.steps = STEPS_PER_HALF_CYCLE * max(1, sum(not isinstance(step, RestStep) for step in steps))
             report.estimate = _estimate(config, report.electrode, report.steps, accelerator() if device else None)
@@ -126,7 +215,7 @@ def _image_facts(geometry: "GeometryConfig", raw: RawImage) -> ImageFacts:
         given = geometry.voxel_size
         size, source = tuple(given) if isinstance(given, list) else (given,) * 3, "geometry.voxel_size"
     return ImageFacts(
-        path=str(image_path(geometry.path)),
+        path=source_name(geometry) if geometry.path is None else str(image_path(geometry.path)),
         shape=array.shape,
         axes=raw.axes if array.ndim == 3 else (),
         dtype=str(array.dtype),
@@ -214,11 +303,8 @@ def _draw(report: Inspection, raw: RawImage, folder: Path) -> Path | None:
 
 def diameters(particles: ParticleFacts) -> tuple[float, float, float]:
     """d10, d50, d90 [m]: 10, 50, 90 % of the volume is in particles up to this equivalent diameter."""
-    order = np.argsort(particles.equivalent_diameter)
-    volume = np.cumsum(particles.volume[order])
-    found = np.searchsorted(volume, np.array([0.1, 0.5, 0.9]) * volume[-1])
-    d10, d50, d90 = (float(d) for d in particles.equivalent_diameter[order][found])
-    return d10, d50, d90
+    sizes = size_distribution(particles)
+    return sizes.percentile(10), sizes.percentile(50), sizes.percentile(90)
 
 
 def to_json(report: Inspection) -> dict[str, Any]:
@@ -234,6 +320,10 @@ def to_json(report: Inspection) -> dict[str, Any]:
         "advice": report.advice,
         "picture": None if report.picture is None else str(report.picture),
     }
+    if report.measures is not None:
+        facts["metrics"] = to_plain(report.measures)
+        facts["metrics_picture"] = None if report.metrics_picture is None else str(report.metrics_picture)
+        facts["page"] = None if report.page is None else str(report.page)
     facts["image"]["voxel_size_m"] = facts["image"].pop("voxel_size")
     if report.image.shares is not None:
         facts["image"]["shares"] = {str(v): s for v, s in report.image.shares.items()}
@@ -253,6 +343,12 @@ def to_json(report: Inspection) -> dict[str, Any]:
     return _finite(facts)
 
 
+def pair_to_json(pair: Pair) -> dict[str, Any]:
+    """Both images as `to_json`, and `comparison`: name with unit -> values, ratio and difference."""
+    compared = None if pair.compared is None else plain_comparison(pair.compared)
+    return {"first": to_json(pair.first), "second": to_json(pair.second), "comparison": _finite(compared)}
+
+
 def _finite(value: Any) -> Any:
     """`value` with None for NaN and infinity, which JSON does not have."""
     if isinstance(value, Mapping):
@@ -269,9 +365,15 @@ def table(report: Inspection) -> Table:
     shown.add_column(justify="right")
     parts = [("Image", _image_rows(report))]
     if report.electrode is not None:
-        parts += [("Electrode", _electrode_rows(report.electrode)), ("Connections", _connection_rows(report.electrode))]
+        facts = report.electrode.summary()
+        parts += [
+            ("Electrode", _electrode_rows(report.electrode, facts)),
+            ("Connections", _connection_rows(report.electrode, facts)),
+        ]
     if report.particles is not None:
-        parts.append(("Particles (am split at its necks)", _particle_rows(report.particles)))
+        parts.append((f"Particles ({report.particles_from})", _particle_rows(report.particles)))
+    if report.measures is not None:
+        parts += metric_rows(report.measures)
     if report.estimate is not None:
         parts.append(("A run (estimate)", _estimate_rows(report.estimate, report.steps)))
     for title, rows in parts:
@@ -309,8 +411,7 @@ def _image_rows(report: Inspection) -> list[tuple[str, str]]:
     return rows
 
 
-def _electrode_rows(electrode: Electrode) -> list[tuple[str, str]]:
-    facts = electrode.summary()
+def _electrode_rows(electrode: Electrode, facts: Mapping[str, float | str]) -> list[tuple[str, str]]:
     names = {"pore": "pore", "am": "active material (am)", "cbd": "binder (cbd)", "electrolyte": "electrolyte"}
     rows = [
         ("voxels (z, y, x)", " x ".join(map(str, electrode.shape))),
@@ -323,8 +424,7 @@ def _electrode_rows(electrode: Electrode) -> list[tuple[str, str]]:
     return rows
 
 
-def _connection_rows(electrode: Electrode) -> list[tuple[str, str]]:
-    facts = electrode.summary()
+def _connection_rows(electrode: Electrode, facts: Mapping[str, float | str]) -> list[tuple[str, str]]:
     named = {
         "am|ionic area that reacts": "Live share of AM|ionic area [-]",
         "am connected to reacting area": "Live share of AM [-]",
@@ -335,6 +435,10 @@ def _connection_rows(electrode: Electrode) -> list[tuple[str, str]]:
         ),
         "cbd cut off from collector": "Isolated share of cbd, no path to the collector [-]",
     }
+    if PORE in electrode.labels.values():
+        named["pore connected to the separator"] = "Share of pore connected to the separator [-]"
+        named["pore connected to the collector"] = "Share of pore connected to the collector [-]"
+        named["closed pores, per volume of the image"] = "Closed porosity [-]"
     return [(text, _percent(float(facts[key]))) for text, key in named.items()]
 
 

@@ -1,14 +1,12 @@
 """One page with everything about a run: a single HTML file without scripts and without links to elsewhere."""
 
-import base64
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 
-import numpy as np
 import yaml
 from rich.console import Console
 
@@ -16,6 +14,7 @@ from simulator.errors import ConfigError
 from simulator.io import RunResult
 from simulator.viz.fields import parameter
 from simulator.workflows.compare import key_numbers, loss_numbers, readable
+from simulator.workflows.html_page import document, figure, quantity, section, table
 from simulator.workflows.report import ADVICE
 from simulator.workflows.view import open_run, run_name, sorted_fields
 
@@ -34,34 +33,6 @@ _BALANCE_WARN = 1e-6  # a thousand times what a converged run leaves
 _LIVE_WARN, _ISOLATED_WARN = 0.5, 0.02
 _LONG_TEXT = 600  # characters of a parameter's value
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1a1a1a; background: #fff;
-  max-width: 62rem; margin: 1.5rem auto; padding: 0 1.2rem }
-h1 { font-size: 1.6rem; margin: 0 0 .3rem }
-h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; border-bottom: 1px solid #bbb }
-.status { border-left: .45rem solid #0072b2; padding: .4rem .9rem; background: #f3f7fa; margin: .8rem 0 }
-.status.early { border-color: #d55e00; background: #fdf4ee }
-.status b { font-size: 1.05rem }
-table { border-collapse: collapse; margin: .4rem 0 }
-tr { border-bottom: 1px solid #e4e4e4 }
-th { font-weight: 600 }
-td, th { padding: .18rem .9rem .18rem 0; text-align: left; vertical-align: top }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-.columns { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: flex-start }
-.small td, .small th { font-size: .85rem; padding-right: .7rem }
-.small td:first-child, .small td:nth-child(3) { white-space: nowrap }
-.parameters td:nth-child(2) { min-width: 15rem; overflow-wrap: anywhere }
-figure { margin: .8rem 0; break-inside: avoid }
-img { max-width: 100%; height: auto; display: block }
-figcaption, .note { color: #444; font-size: .9rem; max-width: 48rem }
-pre { background: #f6f6f6; padding: .7rem 1rem; overflow-x: auto; font-size: .85rem; white-space: pre-wrap }
-@media print {
-  body { margin: 0; max-width: none; font-size: 10pt }
-  h2 { break-after: avoid } tr, .status { break-inside: avoid }
-  .status, pre { background: none; border: 1px solid #999 }
-  img { width: auto !important; max-height: 10.5cm }
-}
-"""
 _WIDTHS = {"voltage": "32rem", "soc": "46rem"}
 
 _CAPTIONS = {
@@ -105,44 +76,14 @@ def page(run: RunResult) -> str:
         f'<p class="note">{escape(_subtitle(run))}</p>',
         _status(run),
         _warnings(run),
-        _section("Key numbers", _numbers(run)),
+        section("Key numbers", _numbers(run)),
         *_figures(run),
-        _section("Balances", _balances(run)),
-        _section("Configuration", _configuration(run)),
-        _section("Parameters", _parameters(run)),
-        _section("Versions and solver", _provenance(run)),
+        section("Balances", _balances(run)),
+        section("Configuration", _configuration(run)),
+        section("Parameters", _parameters(run)),
+        section("Versions and solver", _provenance(run)),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)}: Voxelyte report</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</body>\n</html>\n"
-    )
-
-
-def _section(title: str, content: str) -> str:
-    return f"<h2>{escape(title)}</h2>\n{content}" if content else ""
-
-
-def _table(
-    rows: Iterable[Sequence[str]], heads: Sequence[str] = (), *, numbers: Sequence[int] = (1,), kind: str = ""
-) -> str:
-    """Rows of plain texts, escaped here; `numbers`: columns that hold numbers."""
-    cells = [
-        "<tr>"
-        + "".join(
-            f'<td class="number">{escape(text)}</td>' if column in numbers else f"<td>{escape(text)}</td>"
-            for column, text in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
-    ]
-    if not cells:
-        return ""
-    head = f"<tr>{''.join(f'<th>{escape(text)}</th>' for text in heads)}</tr>\n" if heads else ""
-    opening = f'<table class="{kind}">' if kind else "<table>"
-    return f"{opening}\n{head}" + "\n".join(cells) + "\n</table>"
+    return document(f"{name}: Voxelyte report", parts)
 
 
 def _subtitle(run: RunResult) -> str:
@@ -188,7 +129,7 @@ def _warnings(run: RunResult) -> str:
         found.append(f"The balance of {name} closes only to {value:.1e}: tighten solver.newton_tol.")
     if run.timeseries["test_time_second"].size == 0:
         found.append("The run holds no time steps: there are no curves to show.")
-    return _section("Warnings", f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in found)}</ul>" if found else "")
+    return section("Warnings", f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in found)}</ul>" if found else "")
 
 
 def _numbers(run: RunResult) -> str:
@@ -198,19 +139,12 @@ def _numbers(run: RunResult) -> str:
         if known and name not in numbers and not name.startswith(("balance", "mean loss", "solver", "compiling")):
             numbers[name] = float(value)
     losses = loss_numbers(run)
-    left = _table(_quantity(name, value) for name, value in numbers.items())
-    right = _table(
-        (_quantity(name.removeprefix("loss: "), value) for name, value in losses.items()),
+    left = table(quantity(name, value) for name, value in numbers.items())
+    right = table(
+        (quantity(name.removeprefix("loss: "), value) for name, value in losses.items()),
         ("mean voltage loss", "", ""),
     )
     return f'<div class="columns">\n{left}\n{right}\n</div>'
-
-
-def _quantity(name: str, value: float) -> tuple[str, str, str]:
-    """Name, value and unit of "name [unit]"."""
-    match = re.fullmatch(r"(.*?)\s*\[(.*)\]", name)
-    name, unit = (match[1], match[2]) if match else (name, "")
-    return name, f"{value:.4g}" if np.isfinite(value) else "-", "" if unit == "-" else unit
 
 
 def _figures(run: RunResult) -> list[str]:
@@ -234,17 +168,9 @@ def _figures(run: RunResult) -> list[str]:
             try:
                 draw(file)
             except ConfigError as error:
-                sections.append(_section(title, f'<p class="note">{escape(str(error))}</p>'))
+                sections.append(section(title, f'<p class="note">{escape(str(error))}</p>'))
                 continue
-            picture = base64.b64encode(file.read_bytes()).decode()
-            width = _WIDTHS.get(key, "62rem")
-            sections.append(
-                _section(
-                    title,
-                    f'<figure><img style="width:{width}" alt="{escape(_CAPTIONS[key])}" '
-                    f'src="data:image/png;base64,{picture}">\n<figcaption>{escape(_CAPTIONS[key])}</figcaption></figure>',
-                )
-            )
+            sections.append(section(title, figure(file, _CAPTIONS[key], _WIDTHS.get(key, "62rem"))))
     return sections
 
 
@@ -255,7 +181,7 @@ def _balances(run: RunResult) -> str:
     note = (
         "Largest difference between what is in the cell and what has passed its faces, as a share of what has passed."
     )
-    return f'<p class="note">{note}</p>\n' + _table(rows)
+    return f'<p class="note">{note}</p>\n' + table(rows)
 
 
 def _configuration(run: RunResult) -> str:
@@ -278,7 +204,7 @@ def _parameters(run: RunResult) -> str:
         rows.append((name, text, unit, source))
     if not rows:
         return '<p class="note">The file holds no parameters.</p>'
-    return _table(rows, ("parameter", "value", "unit", "source"), numbers=(), kind="small parameters")
+    return table(rows, ("parameter", "value", "unit", "source"), numbers=(), kind="small parameters")
 
 
 def _unit_and_source(text: str) -> tuple[str, str]:
@@ -290,9 +216,9 @@ def _unit_and_source(text: str) -> tuple[str, str]:
 
 
 def _provenance(run: RunResult) -> str:
-    versions = _table(((str(k), readable(v)) for k, v in run.provenance.items()), numbers=(), kind="small")
+    versions = table(((str(k), readable(v)) for k, v in run.provenance.items()), numbers=(), kind="small")
     plain = {k: v for k, v in run.solver.items() if isinstance(v, int | float | str)}
-    solver = _table(((_counted(k), readable(v)) for k, v in plain.items()), kind="small")
+    solver = table(((_counted(k), readable(v)) for k, v in plain.items()), kind="small")
     return f'<div class="columns">\n{versions}\n{solver}\n</div>' if versions or solver else ""
 
 

@@ -20,7 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 #: pages whose commands and Python blocks are run
-RUN = [README, *sorted((ROOT / "docs").glob("tutorial_*.md")), ROOT / "docs" / "input.md"]
+RUN = [
+    README,
+    *sorted((ROOT / "docs").glob("tutorial_*.md")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("input", "electrodes", "segmentation")),
+]
 MARK = "<!-- not run by the tests: "
 #: page -> blocks that carry that mark; a new one is meant to be noticed here
 NOT_RUN = {"tutorial_image_to_figure.md": 1}

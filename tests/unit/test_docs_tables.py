@@ -18,7 +18,8 @@ from simulator import cli, config
 from simulator.config.compose import SCHEMA, SWITCHES
 from simulator.config.schema import GeometryConfig, OutputConfig, RunConfig, SolverConfig
 from simulator.errors import ConfigError
-from simulator.geometry import PHASES
+from simulator.geometry import PHASES, Electrode, label_particles, measure_electrode, representative_volume
+from simulator.geometry.metrics import conductors
 from simulator.geometry.readers import CONTAINERS, READERS
 from simulator.io import curve, read_result, vtkhdf
 from simulator.materials import Expression, load_parameter_set, merge_parameters
@@ -51,7 +52,7 @@ def tables(page: Path) -> dict[str, Table]:
         if not line.startswith("|"):
             previous = None
             continue
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        cells = [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
         if previous is None:
             assert cells[0] not in found, f"{page.name} has two tables that begin with {cells[0]!r}"
             found[cells[0]] = Table(cells, [])
@@ -191,6 +192,39 @@ def test_page_lists_the_sections_of_the_report(folder: Path) -> None:
     assert cli.main(["report", str(folder)]) == 0
     sections = re.findall(r"<h2>(.*?)</h2>", (folder / "report.html").read_text(encoding="utf-8"))
     assert [name for name in sections if name != "Warnings"] == first_names(tables(OUTPUTS)["section"])
+
+
+def test_page_lists_every_metric_of_inspect() -> None:
+    image = np.random.default_rng(0).integers(0, 4, (16, 16, 16)).astype(np.uint8)
+    electrode = label_particles(Electrode(image, (1e-6, 1e-6, 1e-6)))
+    found = measure_electrode(electrode, full=False)
+    along = dict.fromkeys(range(3), 1.0)
+    studies = {
+        "tortuosity": dict.fromkeys(conductors(electrode), along),
+        "representative": representative_volume(electrode),
+    }
+    measured = dataclasses.replace(found, **studies).values()
+    phases = "|".join(PHASES)
+    places = {
+        "QUANTITY": rf"(Volume fraction of ({phases})|Specific area|Coverage)",
+        "PHASE": f"({phases})",
+        "NAME": f"({phases}|ionic network|electronic network)",
+        "A|B": rf"({phases})\|({phases})",
+        "AXIS": "[zyx]",
+        "SIDE": "(separator|collector)",
+        "dP": "d(10|50|90)",
+        "WEIGHT": "(volume|number)",
+    }
+    # the text between the placeholders is taken as it stands
+    parts = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in places))
+    patterns = {}
+    for name in first_names(tables(OUTPUTS)["metric"]):
+        kept = [re.escape(text) for text in parts.split(name)]
+        filled = [places[text] for text in parts.findall(name)]
+        patterns[name] = "".join(text for pair in zip(kept, [*filled, ""], strict=True) for text in pair)
+    matched = {metric: [n for n, pattern in patterns.items() if re.fullmatch(pattern, metric)] for metric in measured}
+    assert {metric: found for metric, found in matched.items() if len(found) != 1} == {}
+    assert set(patterns) == {pattern for (pattern,) in matched.values()}
 
 
 # -- input.md: images and settings -----------------------------------------------------------------------------

@@ -20,7 +20,7 @@ LAYERS = (
     {"geometry"},
     {"numerics"},
     {"units", "resources"},
-    {"constants", "errors", "types"},
+    {"choices", "constants", "errors", "types"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

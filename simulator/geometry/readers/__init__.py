@@ -8,12 +8,13 @@ from simulator.geometry.readers.arrays import read_npy, read_npz
 from simulator.geometry.readers.hdf5 import read_hdf5
 from simulator.geometry.readers.headers import read_metaimage, read_nrrd
 from simulator.geometry.readers.raw import RawImage
-from simulator.geometry.readers.slices import read_slices
+from simulator.geometry.readers.slices import read_png, read_slices
 from simulator.geometry.readers.tiff import read_tiff
 
 #: file suffix -> reader(path)
 READERS: dict[str, Callable[[Path], RawImage]] = {
     **dict.fromkeys((".tif", ".tiff"), read_tiff),
+    ".png": read_png,
     ".npy": read_npy,
     **dict.fromkeys((".nrrd", ".nhdr"), read_nrrd),
     **dict.fromkeys((".mha", ".mhd"), read_metaimage),
@@ -25,12 +26,12 @@ CONTAINERS: dict[str, Callable[[Path, str | None], RawImage]] = {
 }
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _KINDS = (
-    "TIFF (.tif, .tiff), a folder of TIFF or PNG slices, HDF5 (.h5, .hdf5, .hdf, .nxs, .vtkhdf), NumPy (.npy, .npz), "
-    "NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd)"
+    "TIFF (.tif, .tiff), PNG, a folder of TIFF or PNG slices, HDF5 (.h5, .hdf5, .hdf, .nxs, .vtkhdf), NumPy (.npy, "
+    ".npz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd)"
 )
 _HINTS = {
     ".raw": " A raw file does not say its size: describe it in a MetaImage header (.mhd) beside it.",
-    ".png": " A single picture is 2D: give the folder of slices.",
+    **dict.fromkeys((".jpg", ".jpeg"), " JPEG changes grey values at edges: export TIFF or PNG."),
 }
 
 

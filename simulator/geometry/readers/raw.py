@@ -22,6 +22,7 @@ class RawImage:
     source: str  # where the voxel size was found, such as "ImageJ tags"
     axes: tuple[str, str, str] = ("page", "row", "column")  # names of the array's axes
     labels: Mapping[str, int] | None = None  # set by files whose codes are known
+    particle: NDArray | None = None  # labels of the particles on the same axes, where they are known
 
 
 def damaged(path: object, kind: str, reason: object) -> GeometryError:
@@ -32,5 +33,6 @@ def damaged(path: object, kind: str, reason: object) -> GeometryError:
 def colour(path: object, shape: tuple[int, ...]) -> GeometryError:
     """The error of an image with several channels."""
     return GeometryError(
-        f"{path} is a colour image (shape {shape}); labels are one number per voxel. Save it as 8-bit labels."
+        f"{path} is a colour image (shape {shape}); an image holds one number per voxel. Save it as 8-bit labels or as "
+        "grey values."
     )

@@ -102,7 +102,7 @@ def _check_names(path: Path, stems: list[str]) -> None:
 
 def _read_one(path: Path) -> RawImage:
     """One slice (row, column)."""
-    image = read_tiff(path) if _KINDS[path.suffix.lower()] == "TIFF" else _read_png(path)
+    image = read_tiff(path) if _KINDS[path.suffix.lower()] == "TIFF" else read_png(path)
     if image.array.ndim != 2:
         raise GeometryError(
             f"{path} has shape {image.array.shape}; in a folder of slices every file is one 2D slice. To read that "
@@ -111,8 +111,11 @@ def _read_one(path: Path) -> RawImage:
     return image
 
 
-def _read_png(path: Path) -> RawImage:
-    """Grey values, or the palette indices of an indexed image: those are the labels."""
+def read_png(path: Path) -> RawImage:
+    """Grey values (row, column), or the palette indices of an indexed image: those are the labels.
+
+    **Errors:** `GeometryError` if the file is no PNG, damaged, or in colour.
+    """
     from PIL import Image  # comes with matplotlib; not needed for other files
 
     try:
@@ -123,4 +126,4 @@ def _read_png(path: Path) -> RawImage:
             pixels: NDArray = np.array(picture)
     except (OSError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError) as error:
         raise damaged(path, "a PNG file", error) from error
-    return RawImage(pixels, "PNG slices hold no voxel size.", "")
+    return RawImage(pixels, "A PNG file holds no voxel size.", "")

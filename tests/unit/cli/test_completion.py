@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from simulator.cli import COMMANDS, main
-from simulator.config.compose import SCHEMA, SWITCHES
+from simulator.config.compose import KEYS
 from simulator.materials.parameter_sets import SPECS
 from simulator.resources import config_groups
 from simulator.workflows import completion
@@ -30,8 +30,7 @@ def test_parameter_names_are_those_of_the_table() -> None:
 
 
 def test_settings_are_those_of_the_schema() -> None:
-    expected = {f"{group}.{key}" for group, keys in SCHEMA.items() for key in keys} | set(SWITCHES)
-    assert set(completion.setting_values()) == expected
+    assert set(completion.setting_values()) == set(KEYS)
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"completion"}))
@@ -60,6 +59,11 @@ def test_options_are_those_of_the_command(command: str) -> None:
         (["run", "output.dir=a"], [FILES]),
         (["run", "solver.rtol="], []),
         (["run", "--cfg", ""], ["job"]),
+        (["run", "-m", "hydra"], ["hydra.launcher.", "hydra/launcher="]),
+        (["run", "hydra"], []),
+        (["run", "-m", "hydra/launcher=local"], ["hydra/launcher=local_cpu", "hydra/launcher=local_gpu"]),
+        (["run", "-m", "hydra.launcher.part"], ["hydra.launcher.partition="]),
+        (["sweep", ""], [FILES]),
         (["view", ""], [FILES]),
         (["view", "a", "--field", "phi"], ["phi_e", "phi_s"]),
         (["view", "a", "--output", ""], [FILES]),

@@ -55,7 +55,7 @@ def test_settings_come_before_or_after_the_path(here: Path, capsys: pytest.Captu
 
 def test_a_geometry_group_lends_its_labels_to_the_path(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(here / "s.tif")
-    assert main(["inspect", "s.tif", "geometry=ct_nmc"]) == 0
+    assert main(["inspect", "s.tif", "geometry=ct_nmc", "geometry.labels={electrolyte: 0, am: 1, cbd: 2}"]) == 0
     assert "value 0: electrolyte" in capsys.readouterr().out
 
 
@@ -103,6 +103,10 @@ def test_missing_labels_end_with_code_2_the_values_and_advice(here: Path, capsys
         (["geometry.coarsen=0"], "geometry.coarsen"),
         (["protocol.steps=[Charge quickly]"], "quickly"),
         (["--nothing"], "--nothing"),
+        (["geometry=ct_nmc", "--with"], "--with"),
+        (["geometry=ct_nmc", "--with", "a.tif", "b.tif"], "takes one image, got 2: a.tif, b.tif"),
+        (["geometry=ct_nmc", "--with", "a.tif", "geometry.path=b.tif"], "given twice: a.tif and geometry.path"),
+        (["geometry=ct_nmc", "--with", "geometry.coarsen=0"], "geometry.coarsen"),
     ],
 )
 def test_bad_input_ends_with_code_2_a_message_and_no_files(
@@ -113,6 +117,57 @@ def test_bad_input_ends_with_code_2_a_message_and_no_files(
     assert expected in captured.err
     assert captured.out == ""
     assert not list(here.iterdir())
+
+
+def test_full_names_all_its_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tifffile.imwrite(here / "s.tif", np.broadcast_to(PLATES[None, :8, None], (8, 8, 8)).astype(np.uint8))
+    assert main(["inspect", "s.tif", "geometry.voxel_size=1 um", "--full"]) == 0
+    out = capsys.readouterr().out
+    for name, file in (("picture", "inspect.png"), ("metrics", "metrics.png"), ("page", "inspect.html")):
+        assert f"{name}: outputs/inspect-s/{file}" in out
+        assert (here / "outputs" / "inspect-s" / file).exists()
+    assert "inf / inf / inf" not in out and "1 / inf / 1" in out  # plates along z and x
+
+
+def test_two_images_are_compared(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here / "one.tif")
+    tifffile.imwrite(here / "two words.tif", IMAGE[:, :9])
+    own = ["two words.tif", "geometry.voxel_size=0.8 um"]
+    assert main(["inspect", "one.tif", "--no-particles", "--with", *own]) == 0
+    out = capsys.readouterr().out
+    assert "one and two words" in out and "Voxel size along z [um]" in out
+    assert "picture: outputs/inspect-one/with-two words/inspect.png" in out
+    assert (here / "outputs" / "inspect-one" / "with-two words" / "inspect.png").exists()
+    assert main(["inspect", "--json", "one.tif", "--no-particles", "--with", *own]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["comparison"]["Voxel size along z [m]"]["ratio"] == pytest.approx(2.0, rel=1e-5)  # six digits in tags
+
+
+def test_settings_after_with_hold_for_the_second_image_and_the_others_for_both(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(here / "s.tif", 85)
+    labels = "geometry.labels={pore: 0, am: 85, cbd: 170}"
+    crop = "geometry.crop=[null, null, [0, 6]]"
+    assert main(["inspect", "s.tif", labels, "geometry.crop=[[0, 8], null, null]", "--json", "--with", crop]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    voxels = {axis: facts["comparison"][f"Voxels along {axis} [-]"] for axis in "zyx"}
+    assert {axis: (row["first"], row["second"]) for axis, row in voxels.items()} == {
+        "z": (8, 12),
+        "y": (13, 13),
+        "x": (11, 6),
+    }
+
+
+def test_a_second_image_with_a_problem_is_named_and_gives_code_2(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(here / "one.tif")
+    write(here / "two.tif", 85)
+    assert main(["inspect", "one.tif", "--with", "two.tif"]) == 2
+    captured = capsys.readouterr()
+    assert "voxelyte: error: two: Image values without a label: 85" in captured.err
+    assert "value 170: no label" in captured.out and "coverage" in captured.out  # each is shown alone
 
 
 def test_words_are_told_apart(here: Path) -> None:

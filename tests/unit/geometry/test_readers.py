@@ -515,3 +515,24 @@ def test_cut_and_coloured_png_slices_are_refused(tmp_path):
     Image.new("RGB", (40, 40)).save(folder / "s1.png")
     with pytest.raises(GeometryError, match="colour image"):
         load_electrode(folder, 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_single_png_is_a_section(tmp_path, dtype):
+    page = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (9, 7)).astype(dtype)
+    Image.fromarray(page).save(tmp_path / "s.png")
+    raw = read_image(tmp_path / "s.png")
+    np.testing.assert_array_equal(raw.array, page)
+    assert raw.voxel_size == "A PNG file holds no voxel size."
+    with pytest.raises(GeometryError, match="2D section cannot be simulated"):
+        load_electrode(tmp_path / "s.png")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
+def test_grey_sections_and_stacks_are_read_in_their_type(tmp_path, dtype):
+    grey = (1000 * np.random.default_rng(0).random((3, 9, 7))).astype(dtype)
+    for name, array in (("section.tif", grey[0]), ("stack.tif", grey)):
+        tifffile.imwrite(tmp_path / name, array, photometric="minisblack")
+        found = read_image(tmp_path / name).array
+        np.testing.assert_array_equal(found, array)
+        assert found.dtype == dtype

@@ -8,6 +8,7 @@ import pytest
 
 from simulator.config import load
 from simulator.errors import GeometryError
+from simulator.geometry import calender, generate_electrode, mirror, rotate
 from simulator.resources import config_groups
 from simulator.workflows.electrode import read_electrode
 
@@ -18,15 +19,15 @@ SHIPPED = [name for name in config_groups()["geometry"] if name != "file"]
 def test_every_shipped_geometry_is_an_electrode_with_a_voxel_size_of_its_own(name: str) -> None:
     electrode = read_electrode(load([f"geometry={name}"]).geometry)
     # 0.398 um is the published voxel size of this sample; the tag is stored with six digits
-    assert electrode.voxel_size == pytest.approx((0.398e-6,) * 3, rel=1e-5)
+    edge = 0.5e-6 if name == "generated" else 0.398e-6
+    assert electrode.voxel_size == pytest.approx((edge,) * 3, rel=1e-5)
     assert {"am", "cbd"} < set(electrode.labels)
 
 
 def test_settings_of_the_geometry_reach_the_reader() -> None:
-    plain = read_electrode(load().geometry)
-    changed = read_electrode(
-        load(["geometry.thickness_axis=1", "geometry.separator_side=end", "geometry.voxel_size=1 um"]).geometry
-    )
+    plain = read_electrode(load(["geometry=ct_nmc_filled"]).geometry)
+    words = ["geometry.thickness_axis=1", "geometry.separator_side=end", "geometry.voxel_size=1 um"]
+    changed = read_electrode(load(["geometry=ct_nmc_filled", *words]).geometry)
     assert changed.voxel_size == (1e-6, 1e-6, 1e-6)
     assert (changed.phase == plain.phase.swapaxes(0, 1)[::-1]).all()
 
@@ -37,8 +38,13 @@ def test_a_missing_image_is_named() -> None:
 
 
 def test_crop_and_coarsening_act_on_the_axes_of_the_electrode_crop_first() -> None:
-    plain = read_electrode(load(["geometry.thickness_axis=2"]).geometry)
-    words = ["geometry.thickness_axis=2", "geometry.crop=[[2, 42], null, [-20, null]]", "geometry.coarsen=2"]
+    plain = read_electrode(load(["geometry=ct_nmc_filled", "geometry.thickness_axis=2"]).geometry)
+    words = [
+        "geometry=ct_nmc_filled",
+        "geometry.thickness_axis=2",
+        "geometry.crop=[[2, 42], null, [-20, null]]",
+        "geometry.coarsen=2",
+    ]
     changed = read_electrode(load(words).geometry)
     expected = plain.crop(z=(2, 42), x=(28, 48)).coarsen(2)
     assert changed.shape == (20, 24, 10)
@@ -58,3 +64,32 @@ def test_the_dataset_of_the_geometry_reaches_the_reader(tmp_path: Path) -> None:
     with pytest.raises(GeometryError, match="2 3D datasets"):
         read_electrode(load(words).geometry)
     assert (read_electrode(load([*words, "geometry.dataset=b"]).geometry).phase == 1).all()
+
+
+def test_the_demonstration_has_the_porosity_and_coverage_that_its_configuration_names() -> None:
+    electrode = read_electrode(load().geometry)
+    assert electrode.porosity == pytest.approx(0.12, abs=1e-5)
+    assert electrode.coverage == pytest.approx(0.6, abs=1e-3)
+    measured = read_electrode(load(["geometry=ct_nmc_film"]).geometry)
+    assert ((electrode.phase == 1) == (measured.phase == 1)).all()
+
+
+def test_operations_are_done_in_the_order_of_the_documentation() -> None:
+    words = ["geometry=ct_nmc_film", "geometry.crop=[[0, 40], [0, 32], [0, 24]]"]
+    plain = read_electrode(load(words).geometry)
+    more = ["geometry.mirror=[y]", "geometry.quarter_turns=1", "geometry.thickness=12 um", "geometry.coverage=0.7"]
+    changed = read_electrode(load([*words, *more]).geometry)
+    pressed = calender(rotate(mirror(plain, "y")), "12 um")
+    assert changed.shape == (30, 24, 32)
+    assert ((changed.phase == 1) == (pressed.phase == 1)).all()
+    assert changed.porosity == pytest.approx(pressed.porosity, abs=1e-4)  # not asked for: kept
+    assert changed.coverage == pytest.approx(0.7, abs=0.01)
+
+
+def test_a_synthetic_electrode_is_made_by_its_recipe_and_then_changed() -> None:
+    words = ["geometry=generated", "geometry.generate.shape=[24,24,24]", "geometry.generate.diameter=5 um"]
+    made = read_electrode(load([*words, "geometry.seed=2"]).geometry)
+    recipe = generate_electrode((24, 24, 24), 0.5e-6, 0.53, 0.12, diameter=5e-6, seed=2)
+    assert (made.phase == recipe.phase).all() and (made.particle == recipe.particle).all()
+    part = read_electrode(load([*words, "geometry.seed=2", "geometry.crop=[[0, 12], null, null]"]).geometry)
+    assert (part.phase == made.phase[:12]).all() and part.particle is not None

@@ -42,12 +42,19 @@ def test_the_demo_is_described_in_all_parts(tmp_path: Path) -> None:
     assert report.problem is None
     assert report.warnings == []
     assert report.image.shares == pytest.approx({0: 0.3444, 1: 0.5178, 2: 0.1377}, abs=6e-5)  # four digits
-    assert report.meaning == {0: "electrolyte", 1: "am", 2: "cbd"}
+    assert report.meaning == {0: "pore", 1: "am", 2: "cbd"}
     assert report.image.voxel_size_from == "ImageJ tags"
     assert report.picture == tmp_path / "a" / "b" / "inspect.png"
     assert report.picture.stat().st_size > 10_000  # an empty page has 5 kB
     text = shown(report)
-    for part in ("34.4 %", "0.398 x 0.398 x 0.398 um", "coverage", "am without ionic contact", "d10 / d50 / d90"):
+    for part in (
+        "34.4 %",
+        "60 %",
+        "0.398 x 0.398 x 0.398 um",
+        "coverage",
+        "am without ionic contact",
+        "d10 / d50 / d90",
+    ):
         assert part in text
     assert "about 45 time steps" in text
     # in 80 columns no row is broken: each begins with the frame and three blanks or a title
@@ -59,7 +66,7 @@ def test_json_holds_the_same_facts_and_no_nan(tmp_path: Path) -> None:
     facts = json.loads(json.dumps(to_json(report), allow_nan=False))
     assert facts["image"]["shape"] == [48, 48, 48]
     assert facts["image"]["voxel_size_m"] == pytest.approx([0.398e-6] * 3, rel=1e-5)  # six digits in the tag
-    assert facts["electrode"]["Coverage [-]"] == 1.0
+    assert facts["electrode"]["Coverage [-]"] == pytest.approx(0.6, abs=1e-3)  # asked for, by whole faces
     assert facts["particles"]["count"] == len(report.particles or ())
     assert facts["particles"]["d10_m"] <= facts["particles"]["d50_m"] <= facts["particles"]["d90_m"]
     assert facts["estimate"]["steps"] == 45
@@ -137,6 +144,24 @@ def test_warnings_are_collected_and_not_shown(stack, tmp_path: Path, recwarn: py
     assert any("drops the last layers" in text for text in report.warnings)
     assert not [w for w in recwarn.list if issubclass(w.category, UserWarning)]
     assert report.electrode is not None and report.electrode.shape == (4, 4, 3)
+
+
+def test_particles_of_a_synthetic_electrode_are_its_own(tmp_path: Path) -> None:
+    words = ["geometry=generated", "geometry.generate.shape=[24, 24, 24]", "geometry.generate.diameter=5 um"]
+    report = inspect(load(words), None)
+    assert report.image.path == "generated"
+    assert report.electrode is not None and report.electrode.particle is not None
+    assert report.particles is not None and len(report.particles) == report.electrode.particle.max()
+    assert "Particles (as labelled in the image)" in shown(report)
+
+
+def test_pores_are_open_to_the_sides_or_closed(stack) -> None:
+    image = IMAGE.copy()
+    image[5, 2, 5] = 0  # between active material and binder; 3 plates of pore, 12 x 11 voxels, are open
+    text = shown(inspect(stack(image, "geometry.voxel_size=1 um"), None))
+    lines = {line[1:].partition("│")[0].strip(): line.rpartition("│")[0] for line in text.splitlines()}
+    assert f"{100 * 396 / 397:.3g} %" in lines["pore connected to the separator"]
+    assert f"{100 / image.size:.3g} %" in lines["closed pores, per volume of the image"]
 
 
 def test_particles_and_picture_can_be_left_out(stack, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from simulator.workflows import report_page
+from simulator.workflows import html_page, report_page
 from simulator.workflows.compare import readable
 from simulator.workflows.report import ADVICE
 
@@ -43,8 +43,8 @@ def test_every_status_with_advice_is_put_into_words():
 
 
 def test_units_are_split_from_names_and_sources():
-    assert report_page._quantity("capacity [mAh/cm2]", 0.12345) == ("capacity", "0.1235", "mAh/cm2")
-    assert report_page._quantity("balance [-]", float("nan")) == ("balance", "-", "")
+    assert html_page.quantity("capacity [mAh/cm2]", 0.12345) == ("capacity", "0.1235", "mAh/cm2")
+    assert html_page.quantity("balance [-]", float("nan")) == ("balance", "-", "")
     assert report_page._unit_and_source("[m2/s] A [1] b") == ("m2/s", "A [1] b")
     assert report_page._unit_and_source("measured") == ("", "measured")
 

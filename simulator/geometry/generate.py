@@ -1,0 +1,212 @@
+"""Synthetic electrodes: packed particles, with pores, binder and electrolyte placed around them."""
+
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from simulator.errors import GeometryError
+from simulator.geometry.electrode import Electrode, VoxelSize, voxel_edges
+from simulator.geometry.packing import pack, sample_diameters
+from simulator.geometry.phases import AM, PORE
+from simulator.geometry.placement import DEFAULT_GRAIN, checked_seed, place_phases
+from simulator.geometry.shapes import voxelise
+from simulator.units import parse_length
+
+DEFAULT_DIAMETER = 8e-6  # [m]
+_OFF = 0.1  # deviation of the median diameter that is not worth a warning
+_MOST_GRAINS = 200_000  # packed together with the particles; more are placed regardless of them
+
+
+def generate_electrode(
+    shape: tuple[int, int, int] = (64, 64, 64),
+    voxel_size: VoxelSize = 0.5e-6,
+    am_fraction: float = 0.53,
+    porosity: float = 0.12,
+    coverage: float | None = None,
+    *,
+    kind: str = "sphere",
+    diameter: float | str = DEFAULT_DIAMETER,
+    spread: float = 0.0,
+    diameters: Sequence[float | str] | None = None,
+    roughness: float = 0.1,
+    ends: str = "periodic",
+    cbd_fraction: float | None = None,
+    texture: str = "blobs",
+    grain: float | str | None = None,
+    pores: str = "random",
+    coating: float | str | None = None,
+    seed: int = 0,
+) -> Electrode:
+    """A synthetic composite electrode: `particle_skeleton` surrounded by `place_phases`.
+
+    **Arguments:** of the particles, see `particle_skeleton`: `shape`, `voxel_size`, `am_fraction`, `kind`, `diameter`,
+    `spread`, `diameters`, `roughness`, `ends`. Of what surrounds them, see `place_phases`: `porosity`, `coverage`,
+    `cbd_fraction`, `texture`, `grain`, `pores`, `coating`; grains are packed together with the particles, so particles
+    smaller than the grains crowd between them. `seed`: the same seed gives the same electrode (for the same
+    version of NumPy and SciPy).
+
+    **Returns:** electrode with particle labels; fractions right to one voxel, coverage to 0.01 or better.
+
+    **Errors:** `GeometryError` for values out of range, and for targets that exclude one another: the message says what
+    can be reached.
+    """
+    rng = np.random.default_rng(checked_seed(seed))
+    grains = None
+    if texture == "grains":
+        _check_solid(am_fraction, porosity)
+        grains = 1.0 - am_fraction - porosity, _grain_diameter(grain, voxel_edges(voxel_size))
+    recipe = _Recipe(shape, voxel_size, am_fraction, kind, diameter, spread, diameters, roughness, ends)
+    skeleton, centres = _packed(recipe, grains, rng)
+    field = None if centres is None else _distance_field(skeleton, centres, ends)
+    return place_phases(
+        skeleton,
+        porosity=porosity,
+        coverage=coverage,
+        cbd_fraction=cbd_fraction,
+        texture=texture,
+        grain=grain,
+        pores=pores,
+        coating=coating,
+        seed=seed,
+        field=field,
+    )
+
+
+def particle_skeleton(
+    shape: tuple[int, int, int] = (64, 64, 64),
+    voxel_size: VoxelSize = 0.5e-6,
+    am_fraction: float = 0.53,
+    *,
+    kind: str = "sphere",
+    diameter: float | str = DEFAULT_DIAMETER,
+    spread: float = 0.0,
+    diameters: Sequence[float | str] | None = None,
+    roughness: float = 0.1,
+    ends: str = "periodic",
+    seed: int = 0,
+) -> Electrode:
+    """Packed particles of active material, labelled, with nothing but pores between them.
+
+    **Arguments:** `shape`: voxels z, y, x; `voxel_size` [m]: one length or three; `am_fraction`: volume fraction [-];
+    `kind`: 'sphere', 'irregular' (perturbed spheres) or 'polycrystal' (polyhedra with narrow gaps), see
+    `shapes.voxelise`; `diameter` [m] and `spread`: median by volume and standard deviation of ln(diameter), or
+    `diameters` [m]: sizes to draw from, see `packing.sample_diameters`; `roughness`: height of the bumps of irregular
+    particles, relative to the radius; `ends`: 'periodic' or 'walls' along z (along y and x always periodic).
+
+    **Returns:** electrode whose fraction of active material is right to one voxel.
+
+    **Errors:** `GeometryError` for values out of range, or a fraction that the kind of particle does not reach.
+    """
+    rng = np.random.default_rng(checked_seed(seed))
+    recipe = _Recipe(shape, voxel_size, am_fraction, kind, diameter, spread, diameters, roughness, ends)
+    return _packed(recipe, None, rng)[0]
+
+
+class _Recipe(NamedTuple):
+    """The particles that are wanted, as in `particle_skeleton`."""
+
+    shape: tuple[int, int, int]
+    voxel_size: VoxelSize
+    am_fraction: float
+    kind: str
+    diameter: float | str
+    spread: float
+    diameters: Sequence[float | str] | None
+    roughness: float
+    ends: str
+
+
+def _packed(
+    recipe: _Recipe, grains: tuple[float, float] | None, rng: np.random.Generator
+) -> tuple[Electrode, NDArray[np.float64] | None]:
+    """The skeleton, and the centres (n, 3) [m] of the grains packed with its particles.
+
+    `grains`: volume fraction and diameter [m]; None: none. More than `_MOST_GRAINS` are not packed.
+    """
+    shape, size = recipe.shape, voxel_edges(recipe.voxel_size)
+    if len(shape) != 3 or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape):
+        raise GeometryError(f"shape must be three numbers of voxels >= 1 (z, y, x), got {shape!r}.")
+    if not 0.0 < recipe.am_fraction < 1.0:
+        raise GeometryError(f"am_fraction must lie in (0, 1), got {recipe.am_fraction!r}.")
+    box = [n * h for n, h in zip(shape, size, strict=True)]
+    volume = float(np.prod(box))
+    if recipe.diameters is not None:
+        listed = [parse_length(d, "diameters") for d in recipe.diameters]
+        drawn = sample_diameters(recipe.am_fraction * volume, diameters=listed, rng=rng)
+    else:
+        d50 = parse_length(recipe.diameter, "diameter")
+        if not 0.0 < d50 <= min(box) * (1 + 1e-9):  # a rounding error above the side is none
+            raise GeometryError(
+                f"diameter must be positive and at most the shortest side of the box, {1e6 * min(box):.4g} um, got "
+                f"{1e6 * d50:.4g} um. Take smaller particles or a larger shape."
+            )
+        drawn = sample_diameters(
+            recipe.am_fraction * volume, diameter=d50, spread=recipe.spread, largest=max(min(box), d50), rng=rng
+        )
+        _check_median(drawn, d50)
+    together = drawn
+    if grains is not None:
+        number = round(grains[0] * volume / (np.pi / 6 * grains[1] ** 3))
+        if number <= _MOST_GRAINS:
+            together = np.concatenate([drawn, np.full(number, grains[1])])
+    centres = pack(together, box, ends=recipe.ends, rng=rng).centres
+    labels, _ = voxelise(
+        shape,
+        size,
+        centres[: drawn.size],
+        drawn,
+        kind=recipe.kind,
+        roughness=recipe.roughness,
+        fraction=recipe.am_fraction,
+        ends=recipe.ends,
+        rng=rng,
+    )
+    phase = np.where(labels > 0, np.uint8(AM), np.uint8(PORE))
+    found = Electrode(phase, size, labels, "generated")
+    return found, centres[drawn.size :] if together.size > drawn.size else None
+
+
+def _check_median(drawn: NDArray[np.float64], wanted: float) -> None:
+    """A warning if so few particles fit into the box that their size had to follow from the fraction."""
+    order = np.sort(drawn)
+    volume = np.cumsum(order**3)
+    found = float(order[np.searchsorted(volume, 0.5 * volume[-1])])
+    if abs(found / wanted - 1.0) > _OFF:
+        warnings.warn(
+            f"The box holds {drawn.size} particles; to meet am_fraction their median diameter is {1e6 * found:.3g} um "
+            f"instead of {1e6 * wanted:.3g} um. Take a larger shape.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _check_solid(am_fraction: float, porosity: float) -> None:
+    if not 0.0 <= porosity <= 1.0 - am_fraction:
+        raise GeometryError(
+            f"porosity must lie in [0, {1.0 - am_fraction:.4g}], got {porosity!r}: am_fraction is {am_fraction:g}."
+        )
+
+
+def _grain_diameter(grain: float | str | None, voxel_size: tuple[float, float, float]) -> float:
+    given = DEFAULT_GRAIN if grain is None else parse_length(grain, "grain")
+    return max(given, 2.0 * min(voxel_size))
+
+
+def _distance_field(electrode: Electrode, centres: NDArray[np.float64], ends: str) -> NDArray[np.float32]:
+    """Distance [m] of every voxel outside the particles to the nearest of `centres`; 0 inside particles."""
+    lengths = np.array(electrode.size_m)
+    # a length of 0 tells the tree that an axis does not repeat
+    tree = cKDTree(np.mod(centres, lengths) if ends == "periodic" else centres, boxsize=_periods(lengths, ends))
+    outside = np.argwhere(electrode.phase != AM)
+    distance, _ = tree.query((outside + 0.5) * electrode.voxel_size)
+    field = np.zeros(electrode.shape, dtype=np.float32)
+    field[tuple(outside.T)] = distance
+    return field
+
+
+def _periods(lengths: NDArray[np.float64], ends: str) -> NDArray[np.float64]:
+    return np.where([ends == "walls", False, False], 0.0, lengths)
