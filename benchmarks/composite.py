@@ -41,7 +41,9 @@ VOXEL = 0.5e-6
 SPHERES = {"coarse": (5.7, (0.0, 0.153)), "small": (9.2, (0.099, 0.197))}
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 TEXTURES = {"blobs 2 um": ("blobs", 2e-6), "grains 4 um": ("grains", 4e-6)}
-DIAMETER = 8e-6  # of the inert spheres: only its ratio to the texture counts
+#: of the inert spheres, the same for both kinds: conduction in a continuum knows no length, so coarse and small ones
+#: differ by their measured porosity alone
+DIAMETER = 8e-6
 LN_TOLERANCE = 0.7
 
 DENSITY_AM, DENSITY_ELECTROLYTE = 4780.0, 1880.0  # NMC811; 75 Li2S - 25 P2S5 glass [kg/m3]

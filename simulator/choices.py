@@ -1,10 +1,16 @@
-"""Words that a user chooses from, where the configuration and what it configures both check them."""
+"""Words that a user chooses from, and limits, where the configuration and what it configures both check them."""
 
 #: of an effective conductivity: what the sides along the current are
 EFFECTIVE_SIDES = ("insulated", "periodic")
 #: of a synthetic electrode: shapes of its particles, and what lies before and after them along z
 KINDS = ("sphere", "irregular", "polycrystal")
 ENDS = ("periodic", "walls")
+#: widest log-normal of their sizes: d90 / d10 is 6 there, more than that of sieved or milled powders
+MAX_SPREAD = 0.7
+#: of irregular ones, relative to the radius; more looks like no powder
+MAX_ROUGHNESS = 0.25
 #: of what is placed around particles: its texture, and where the pores lie that touch none
 TEXTURES = ("blobs", "grains")
 PORE_PLACES = ("random", "surface", "away")
+#: most voxels of an electrode that is made or resampled here: some 30 GB of memory
+MAX_VOXELS = 500_000_000

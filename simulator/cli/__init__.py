@@ -55,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough, as in `voxelyte inspect --json | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
+    except MemoryError:
+        return _refuse(
+            "Not enough memory for this. Take fewer voxels (geometry.crop, geometry.coarsen, a smaller shape)."
+        )
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _refuse(f"{where}{error.strerror or error}. Free some space, or check the path and your permissions.")

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     from rich.table import Table
 
     from simulator.geometry import particle_facts
-    from simulator.workflows.generate import IMAGE, generate
+    from simulator.workflows.generate import IMAGE, PARTICLES, generate
 
     with plain_warnings():
         made = generate(settings, None if options.output is None else options.output.expanduser())
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str]) -> int:
     console.print(table)
     labels = ", ".join(f"{name}: {code}" for name, code in electrode.labels.items())
     console.print(
-        f"voxelyte run geometry.path={made.folder / IMAGE} 'geometry.labels={{{labels}}}'",
+        f"voxelyte run geometry.path={made.folder / IMAGE} geometry.particles={made.folder / PARTICLES} "
+        f"'geometry.labels={{{labels}}}'",
         soft_wrap=True,
         markup=False,
         highlight=False,
@@ -91,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "placed around them for a wanted porosity and coverage.",
         epilog="""settings (bare numbers are SI; all are keys of geometry, or of geometry.generate, of voxelyte run):
   shape=[64,64,64] voxel_size=0.5e-6    voxels z, y, x and their edge
-  am_fraction=0.53                      volume fraction of active material, up to 0.64 for spheres
+  am_fraction=0.53                      volume fraction of active material, up to 0.7 for spheres
   kind=sphere|irregular|polycrystal     diameter='8 um' spread=0.3, or 'diameters=[5 um, 10 um]'
   porosity=0.12 coverage=0.6            pores; share of the particle surface that touches cbd or electrolyte
   cbd_fraction=0.05                     the other solid is electrolyte; or coating='0.5 um'

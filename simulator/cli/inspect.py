@@ -33,7 +33,9 @@ def main(arguments: Sequence[str]) -> int:
     wanted = {"particles": options.particles, "device": options.device, "full": options.full}
     if options.second is None:
         return _one(settings, folder.expanduser(), options.json, wanted)
-    return _two(settings, _second(path, overrides, options.second), folder.expanduser(), options.json, wanted)
+    if len(options.second) > 1:
+        raise ConfigError("--with is given twice: inspect compares two images. Keep one of them.")
+    return _two(settings, _second(path, overrides, options.second[0]), folder.expanduser(), options.json, wanted)
 
 
 def _one(settings: "RunConfig", folder: Path, as_json: bool, wanted: Mapping[str, bool]) -> int:
@@ -192,6 +194,7 @@ missing, the values of the image are shown with what to write.""",
         "--with",
         dest="second",
         nargs="+",
+        action="append",
         metavar="WORD",
         help="compare with a second image: its path and settings of its own, or other settings for the same image; "
         "all other settings hold for both",

@@ -12,13 +12,27 @@ from typing import Any, NoReturn
 
 from omegaconf import MISSING
 
-from simulator.choices import EFFECTIVE_SIDES, ENDS, KINDS, PORE_PLACES, TEXTURES
+from simulator.choices import EFFECTIVE_SIDES, ENDS, KINDS, MAX_ROUGHNESS, MAX_SPREAD, PORE_PLACES, TEXTURES
 from simulator.errors import ConfigError, did_you_mean
 from simulator.units import parse_length, parse_quantity
 
 PRECISIONS = ("mixed", "double")
 SIDES = ("start", "end")
 _MOST_LAYERS = 4096
+#: settings that turn, cut, resample or press an electrode, and their defaults
+_CHANGING: dict[str, Any] = {
+    "thickness_axis": 0,
+    "separator_side": "start",
+    "crop": None,
+    "coarsen": 1,
+    "resample": None,
+    "mirror": [],
+    "quarter_turns": 0,
+    "trim": False,
+    "thickness": None,
+}
+#: settings that say how pores and solid are placed, and their defaults
+_PLACING = {"texture": "blobs", "grain": None, "pores": "random", "seed": 0}
 #: Fields that a run can save, by the names of the result file.
 FIELDS = ("sto", "phi_s", "phi_e", "c_e", "j")
 #: Keys of one value of a parameter that is given as a mapping.
@@ -113,8 +127,10 @@ class GenerateConfig:
             if not self.diameters:
                 fail("geometry.generate.diameters", self.diameters, "null or a list of lengths", "null: diameter.")
             self.diameters = [_size("geometry.generate.diameters", d) for d in self.diameters]
-        _check_range("geometry.generate.spread", self.spread, 0.0, 1.0)
-        _check_range("geometry.generate.roughness", self.roughness, 0.0, 1.0)
+            if self.spread:
+                fail("geometry.generate.spread", self.spread, "0 with diameters", "The list is the distribution.")
+        _check_range("geometry.generate.spread", self.spread, 0.0, MAX_SPREAD)
+        _check_range("geometry.generate.roughness", self.roughness, 0.0, MAX_ROUGHNESS)
 
 
 @dataclass
@@ -128,6 +144,7 @@ class GeometryConfig:
     thickness_axis: int = 0
     separator_side: str = "start"
     dataset: str | None = None  # of an HDF5 file; null: its only 3D dataset
+    particles: str | None = None  # a file with the number of the particle of each voxel, 0 = none; null: by watershed
     crop: Any = None  # null, or [[z0, z1], [y0, y1], [x0, x1]] in voxels of the electrode; null in it: all
     coarsen: int = 1  # 2: blocks of 2x2x2 voxels become one
     resample: Any = None  # null, or one or three lengths: edges of new voxels
@@ -176,6 +193,10 @@ class GeometryConfig:
                 f"geometry.coating={self.coating:g} and geometry.cbd_fraction={self.cbd_fraction:g} both say where cbd "
                 "is. Keep one of them."
             )
+        if self.particles is not None and self.path is None:
+            raise ConfigError(
+                f"geometry.particles={self.particles!r} belongs to an image, and geometry.path is null. Leave it out."
+            )
         _check_choice("geometry.texture", self.texture, TEXTURES)
         _check_choice("geometry.pores", self.pores, PORE_PLACES)
         if self.seed < 0:
@@ -186,6 +207,19 @@ class GeometryConfig:
                 f"geometry.{name} is null, and a synthetic electrode needs it. For example "
                 "geometry.voxel_size=0.5e-6 geometry.porosity=0.12."
             )
+
+        idle = [name for name, usual in _PLACING.items() if getattr(self, name) != usual]
+        if idle and self.generate is None and not self.places_phases:
+            name = idle[0]
+            raise ConfigError(
+                f"geometry.{name}={getattr(self, name)} changes nothing: pores and solid are placed anew only with "
+                "geometry.porosity, coverage, cbd_fraction or coating. Add one of them, or leave it out."
+            )
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the electrode is turned, cut, resampled or pressed before its phases are placed."""
+        return any(getattr(self, name) != usual for name, usual in _CHANGING.items())
 
     @property
     def places_phases(self) -> bool:

@@ -1,5 +1,6 @@
 """Synthetic electrodes: packed particles, with pores, binder and electrolyte placed around them."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,15 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from simulator.choices import MAX_VOXELS
 from simulator.errors import GeometryError
 from simulator.geometry.electrode import Electrode, VoxelSize, voxel_edges
-from simulator.geometry.packing import pack, sample_diameters
+from simulator.geometry.packing import DENSEST, pack, sample_diameters
+from simulator.geometry.particles import ordered_labels
 from simulator.geometry.phases import AM, PORE
-from simulator.geometry.placement import DEFAULT_GRAIN, checked_seed, place_phases
-from simulator.geometry.shapes import voxelise
+from simulator.geometry.placement import DEFAULT_GRAIN, check_number, checked_seed, place_phases
+from simulator.geometry.shapes import MIN_VOXELS, voxelise
 from simulator.units import parse_length
 
 DEFAULT_DIAMETER = 8e-6  # [m]
+_LEAST_ROOM = 0.03  # volume share in which the grains are packed, however dense the particles are
 _OFF = 0.1  # deviation of the median diameter that is not worth a warning
 _MOST_GRAINS = 200_000  # packed together with the particles; more are placed regardless of them
 
@@ -54,6 +58,8 @@ def generate_electrode(
     **Errors:** `GeometryError` for values out of range, and for targets that exclude one another: the message says what
     can be reached.
     """
+    for name, value in (("am_fraction", am_fraction), ("porosity", porosity), ("spread", spread)):
+        check_number(name, value)
     rng = np.random.default_rng(checked_seed(seed))
     grains = None
     if texture == "grains":
@@ -127,16 +133,27 @@ def _packed(
 
     `grains`: volume fraction and diameter [m]; None: none. More than `_MOST_GRAINS` are not packed.
     """
+    from skimage.measure import label  # a fifth of a second, needed here alone
+
     shape, size = recipe.shape, voxel_edges(recipe.voxel_size)
-    if len(shape) != 3 or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape):
-        raise GeometryError(f"shape must be three numbers of voxels >= 1 (z, y, x), got {shape!r}.")
+    numbers = list(shape) if isinstance(shape, Sequence) else []
+    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) for n in numbers) or not (
+        len(numbers) == 3 and 1 <= min(numbers) <= math.prod(numbers) <= MAX_VOXELS
+    ):
+        raise GeometryError(
+            f"shape must be three numbers of voxels >= 1 (z, y, x), together at most {MAX_VOXELS:.3g}, got {shape!r}."
+        )
+    check_number("am_fraction", recipe.am_fraction)
     if not 0.0 < recipe.am_fraction < 1.0:
         raise GeometryError(f"am_fraction must lie in (0, 1), got {recipe.am_fraction!r}.")
     box = [n * h for n, h in zip(shape, size, strict=True)]
     volume = float(np.prod(box))
     if recipe.diameters is not None:
         listed = [parse_length(d, "diameters") for d in recipe.diameters]
+        _check_listed(listed, size, box)
         drawn = sample_diameters(recipe.am_fraction * volume, diameters=listed, rng=rng)
+        if listed:
+            _check_median(drawn, _median(np.array(listed)))
     else:
         d50 = parse_length(recipe.diameter, "diameter")
         if not 0.0 < d50 <= min(box) * (1 + 1e-9):  # a rounding error above the side is none
@@ -148,12 +165,14 @@ def _packed(
             recipe.am_fraction * volume, diameter=d50, spread=recipe.spread, largest=max(min(box), d50), rng=rng
         )
         _check_median(drawn, d50)
-    together = drawn
-    if grains is not None:
-        number = round(grains[0] * volume / (np.pi / 6 * grains[1] ** 3))
-        if number <= _MOST_GRAINS:
-            together = np.concatenate([drawn, np.full(number, grains[1])])
-    centres = pack(together, box, ends=recipe.ends, rng=rng).centres
+    soft = np.empty(0) if grains is None else _grains(*grains, volume)
+    centres = pack(np.concatenate([drawn, soft]), box, ends=recipe.ends, rng=rng).centres
+    if soft.size:
+        # Loose particles and grains mix as spheres of their true sizes. Then they are pressed: grains yield and
+        # particles do not, so the grains shrink until all fill `DENSEST`; later they grow around their centres.
+        room = max(DENSEST - recipe.am_fraction, _LEAST_ROOM) / grains[0] if grains else 1.0
+        hard = np.concatenate([drawn, soft * min(1.0, float(np.cbrt(room)))])
+        centres = pack(hard, box, ends=recipe.ends, rng=rng, start=centres).centres
     labels, _ = voxelise(
         shape,
         size,
@@ -166,15 +185,38 @@ def _packed(
         rng=rng,
     )
     phase = np.where(labels > 0, np.uint8(AM), np.uint8(PORE))
-    found = Electrode(phase, size, labels, "generated")
-    return found, centres[drawn.size :] if together.size > drawn.size else None
+    # A particle cut at a side goes on at the other one. In this box the two are strangers, each a particle of its own.
+    found = Electrode(phase, size, ordered_labels(label(labels, background=0, connectivity=1)), "generated")
+    return found, centres[drawn.size :] if soft.size else None
+
+
+def _grains(fraction: float, diameter: float, volume: float) -> NDArray[np.float64]:
+    """Diameters (n,) [m] of the grains that are packed together with the particles; none if they are too many."""
+    number = round(fraction * volume / (np.pi / 6 * diameter**3))
+    if number > _MOST_GRAINS:
+        warnings.warn(
+            f"{number} grains of {1e6 * diameter:.3g} um are too many to be packed together with the particles (at "
+            f"most {_MOST_GRAINS}): they are placed regardless of them. Take a smaller shape or larger grains.",
+            UserWarning,
+            stacklevel=5,
+        )
+        return np.empty(0)
+    return np.full(number, diameter)
+
+
+def _check_listed(listed: Sequence[float], size: tuple[float, float, float], box: Sequence[float]) -> None:
+    least, most = MIN_VOXELS * max(size), min(box) * (1 + 1e-9)
+    for d in listed:
+        if not least * (1 - 1e-9) <= d <= most:
+            raise GeometryError(
+                f"diameters must lie between {1e6 * least:.4g} um ({MIN_VOXELS:g} voxels) and {1e6 * min(box):.4g} um "
+                f"(the shortest side of the box), got {1e6 * d:.4g} um."
+            )
 
 
 def _check_median(drawn: NDArray[np.float64], wanted: float) -> None:
     """A warning if so few particles fit into the box that their size had to follow from the fraction."""
-    order = np.sort(drawn)
-    volume = np.cumsum(order**3)
-    found = float(order[np.searchsorted(volume, 0.5 * volume[-1])])
+    found = _median(drawn)
     if abs(found / wanted - 1.0) > _OFF:
         warnings.warn(
             f"The box holds {drawn.size} particles; to meet am_fraction their median diameter is {1e6 * found:.3g} um "
@@ -184,8 +226,15 @@ def _check_median(drawn: NDArray[np.float64], wanted: float) -> None:
         )
 
 
+def _median(diameters: NDArray[np.float64]) -> float:
+    """By volume [m]."""
+    order = np.sort(diameters)
+    volume = np.cumsum(order**3)
+    return float(order[np.searchsorted(volume, 0.5 * volume[-1])])
+
+
 def _check_solid(am_fraction: float, porosity: float) -> None:
-    if not 0.0 <= porosity <= 1.0 - am_fraction:
+    if not 0.0 <= porosity <= 1.0 - am_fraction + 1e-9:
         raise GeometryError(
             f"porosity must lie in [0, {1.0 - am_fraction:.4g}], got {porosity!r}: am_fraction is {am_fraction:g}."
         )

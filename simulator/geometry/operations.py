@@ -1,6 +1,7 @@
 """Operations on a whole electrode: turn, mirror, trim, pad, resample, divide, calender. Each returns a new one."""
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from simulator.choices import MAX_VOXELS
 from simulator.errors import GeometryError, did_you_mean
 from simulator.geometry.electrode import Electrode, VoxelSize, changed_fractions, voxel_edges
 from simulator.geometry.particles import label_particles
@@ -102,9 +104,9 @@ def pad(
 def resample(electrode: Electrode, voxel_size: VoxelSize) -> Electrode:
     """The same electrode in voxels of another size, coarser or finer, one length or three (z, y, x).
 
-    Each new voxel gets the phase that fills most of it (exact overlaps of the two grids). Of the box less than one new
-    voxel is cut off at the end of each axis. Whole factors of coarsening are better served by `Electrode.coarsen`,
-    which keeps the fractions where phases are tied. A `UserWarning` tells if the share of a phase changes by more than
+    Each new voxel gets the phase that fills most of it (exact overlaps of the two grids); where two fill equally much,
+    the choice keeps the fractions, as `Electrode.coarsen` does. Of the box less than one new voxel is cut off at the
+    end of each axis. A `UserWarning` tells if the share of a phase changes by more than
     one point, as thin films do.
 
     **Errors:** `GeometryError` for a size outside (0, 1e-3] m or larger than the electrode, or if no AM remains.
@@ -114,6 +116,11 @@ def resample(electrode: Electrode, voxel_size: VoxelSize) -> Electrode:
     if min(shape) < 1:
         raise GeometryError(
             f"Voxels of {_lengths(size)} do not fit into the electrode of {_lengths(electrode.size_m)}. Choose smaller."
+        )
+    if math.prod(shape) > MAX_VOXELS:
+        raise GeometryError(
+            f"Voxels of {_lengths(size)} would make {math.prod(shape):.3g} of them, at most {MAX_VOXELS:.3g} are "
+            "allowed. Bare numbers are metres; choose larger voxels."
         )
     phase = resample_phase(electrode.phase, electrode.voxel_size, (shape[0], shape[1], shape[2]), size)
     particle = None
@@ -147,17 +154,20 @@ def subvolumes(electrode: Electrode, parts: int | tuple[int, int, int]) -> Itera
 
     **Errors:** `GeometryError` if there are more parts than layers.
     """
-    counts = (parts,) * 3 if isinstance(parts, int) else tuple(parts)
-    if len(counts) != 3 or any(not 1 <= p <= n for p, n in zip(counts, electrode.shape, strict=True)):
+    counts = (parts,) * 3 if not isinstance(parts, Sequence) else tuple(parts)
+    whole = len(counts) == 3 and all(isinstance(p, int | np.integer) and not isinstance(p, bool) for p in counts)
+    if not whole or any(not 1 <= p <= n for p, n in zip(counts, electrode.shape, strict=True)):
         raise GeometryError(
             f"parts must be whole numbers from 1 to the layers {electrode.shape} (z, y, x), got {parts!r}."
         )
     edges = [
         [(i * (n // p), (i + 1) * (n // p)) for i in range(p)] for p, n in zip(counts, electrode.shape, strict=True)
     ]
-    for z, y, x in itertools.product(*edges):
-        if (electrode.phase[slice(*z), slice(*y), slice(*x)] == AM).any():
-            yield electrode.crop(z, y, x)
+    return (
+        electrode.crop(z, y, x)
+        for z, y, x in itertools.product(*edges)
+        if (electrode.phase[slice(*z), slice(*y), slice(*x)] == AM).any()
+    )
 
 
 def calender(electrode: Electrode, thickness: float | str | None = None, *, porosity: float | None = None) -> Electrode:
@@ -166,7 +176,8 @@ def calender(electrode: Electrode, thickness: float | str | None = None, *, poro
     Particles move as rigid bodies with the layer in which their centre lies, binder and electrolyte with the particle
     next to them. Where bodies would overlap they are taken to yield: the volume that is lost there is put back, to the
     voxel, where free space lies between close bodies of that phase. Coverage follows from that; `place_phases`
-    afterwards sets it. Good for thickness changes up to about a fifth: particles neither break nor turn.
+    afterwards sets it. Particles neither break nor turn: on a measured cathode pressed by a sixth, volumes of single
+    particles change by up to 14 % that way, by a fifth up to 31 %.
 
     **Arguments:** `thickness` [m], or `porosity` [-] that shall remain; exactly one of them. Both are met to half a
     layer of voxels.
@@ -186,16 +197,16 @@ def calender(electrode: Electrode, thickness: float | str | None = None, *, poro
     if thickness is not None:
         wanted = parse_length(thickness, "thickness") / electrode.voxel_size[0]
     else:
-        if not 0.0 <= float(porosity) <= electrode.porosity:  # type: ignore[arg-type]
+        if not isinstance(porosity, int | float | np.number) or not 0.0 <= porosity <= electrode.porosity:
             raise GeometryError(
                 f"porosity must lie in [0, {electrode.porosity:.4f}] (that of the electrode), got {porosity!r}."
             )
-        wanted = max(solids / (1.0 - float(porosity)) * nz, float(least))  # type: ignore[arg-type]
+        wanted = max(solids / (1.0 - float(porosity)) * nz, float(least))
     layers = round(wanted)
     if not least <= layers <= nz:
         raise GeometryError(
             f"thickness must lie between {1e6 * shortest:.4g} um (no pores left) and "
-            f"{1e6 * electrode.size_m[0]:.4g} um (as it is), got {thickness!r}."
+            f"{1e6 * electrode.size_m[0]:.4g} um (as it is), got {1e6 * wanted * electrode.voxel_size[0]:.4g} um."
         )
     if electrode.particle is None:
         electrode = label_particles(electrode)
@@ -206,17 +217,20 @@ def calender(electrode: Electrode, thickness: float | str | None = None, *, poro
 
 def _pressed(electrode: Electrode, layers: int) -> Electrode:
     """`electrode` with `layers` < nz layers along z and all its solid voxels."""
+    from skimage.measure import label  # a fifth of a second, needed here alone
+
     phase, particle = electrode.phase, electrode.particle
     assert particle is not None
     nz = phase.shape[0]
     am = phase == AM
-    centre = np.asarray(
-        ndimage.mean(np.arange(nz)[:, None, None] + 0.5 + np.zeros(phase.shape), particle, _all(particle))
-    )
-    shift = np.round((1.0 - layers / nz) * np.nan_to_num(centre)).astype(np.int64)
+    # What moves as one is a connected piece: a label of a periodic image may have pieces at both ends.
+    piece = label(np.where(am, particle, 0), background=0, connectivity=1)
+    layer = np.broadcast_to(np.arange(nz)[:, None, None] + 0.5, phase.shape)
+    centre = ndimage.mean(layer, piece, np.arange(1, int(piece.max()) + 1))
+    shift = np.concatenate([[0], np.round((1.0 - layers / nz) * np.asarray(centre)).astype(np.int64)])
     depth = ndimage.distance_transform_edt(am, sampling=electrode.voxel_size)
     apart, nearest = ndimage.distance_transform_edt(~am, sampling=electrode.voxel_size, return_indices=True)
-    owner = particle[tuple(nearest)]  # of every voxel: the particle in it or next to it
+    owner = piece[tuple(nearest)]  # of every voxel: the piece in it or next to it
     shape = (layers, *phase.shape[1:])
 
     labels = np.zeros(shape, dtype=np.int32)
@@ -233,10 +247,6 @@ def _pressed(electrode: Electrode, layers: int) -> Electrode:
         kept.reshape(-1)[moved[pressed.reshape(-1)[moved] == PORE]] = 1
         pressed[_regrown(kept, int(body.sum()), pressed == PORE, electrode.voxel_size) > 0] = code
     return Electrode(pressed, electrode.voxel_size, labels, electrode.name)
-
-
-def _all(labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    return np.arange(int(labels.max()) + 1)
 
 
 def _moved(

@@ -18,11 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import HalfspaceIntersection, cKDTree
 from scipy.special import ndtr, ndtri
 
-from simulator.choices import ENDS
+from simulator.choices import ENDS, MAX_SPREAD
 from simulator.errors import GeometryError, did_you_mean
 
-#: Widest spread of a log-normal; d90 / d10 is 6 there, more than that of sieved or milled powders.
-MAX_SPREAD = 0.7
 #: Largest number of spheres. Time and memory grow linearly with it: 1e5 take 10 to 15 s.
 MAX_SPHERES = 1_000_000
 #: Volume share up to which spheres are freed of overlap. Random close packing of equal spheres is 0.64, and the closer
@@ -166,7 +164,7 @@ def pack(
     *,
     rng: np.random.Generator,
     ends: str = "periodic",
-    overlap: float = 0.0,
+    start: Floats | None = None,
 ) -> Packing:
     """Random packing of spheres in a box that repeats itself along y and x, and along z unless it has walls.
 
@@ -177,8 +175,7 @@ def pack(
     densely and keep more overlap.
 
     **Arguments:** `diameters` [m] (n,); `box`: lengths z, y, x [m]; `ends`: 'periodic', or 'walls': between z = 0 and
-    the end of the box, no sphere crosses; `overlap` in [0, 0.3): pairs may come this share of their contact distance
-    closer (pressed particles with necks).
+    the end of the box, no sphere crosses; `start` (n, 3) [m]: places to begin from instead of random ones.
 
     **Returns:** `Packing`, in the order of `diameters`.
 
@@ -187,13 +184,18 @@ def pack(
     """
     size = np.asarray(diameters, dtype=np.float64).ravel()
     lengths = np.asarray(box, dtype=np.float64)
-    _check_pack(size, lengths, ends, overlap)
+    _check_pack(size, lengths, ends)
     share = float(np.pi / 6 * (size**3).sum() / lengths.prod())
     unit = float(size.mean()) / 2
-    radius = size / 2 / unit * (1 - overlap)
-    share *= (1 - overlap) ** 3
-    radius *= min(1.0, float(np.cbrt(DENSEST / share)))
-    relaxed = _relax(radius, lengths / unit, rng, ends == "walls")
+    radius = size / 2 / unit * min(1.0, float(np.cbrt(DENSEST / share)))
+    walls = ends == "walls"
+    if start is None:
+        begin = rng.random((radius.size, 3)) * (lengths / unit)
+        if walls:
+            begin[:, 0] = radius + begin[:, 0] * unit / lengths[0] * np.maximum(lengths[0] / unit - 2 * radius, 0)
+    else:
+        begin = np.array(start, dtype=np.float64) / unit
+    relaxed = _relax(radius, lengths / unit, begin, walls)
     centres = relaxed * unit
     periodic = slice(1 if ends == "walls" else 0, 3)
     wrapped = np.mod(centres[:, periodic], lengths[periodic])
@@ -212,13 +214,11 @@ def pack(
     )
 
 
-def _check_pack(size: Floats, lengths: Floats, ends: str, overlap: float) -> None:
+def _check_pack(size: Floats, lengths: Floats, ends: str) -> None:
     if ends not in ENDS:
         raise GeometryError(f"Unknown ends {ends!r}.{did_you_mean(str(ends), ENDS)}")
     if lengths.shape != (3,) or not (np.isfinite(lengths).all() and (lengths > 0).all()):
         raise GeometryError(f"box must be three positive lengths z, y, x in metres, got {lengths.tolist()}.")
-    if not 0 <= overlap < 0.3:
-        raise GeometryError(f"overlap must lie in [0, 0.3), got {overlap}: the share of the contact distance.")
     if size.size == 0 or not (np.isfinite(size).all() and (size > 0).all()):
         raise GeometryError("pack needs at least one sphere, and positive diameters in metres.")
     if size.size > MAX_SPHERES:
@@ -240,16 +240,14 @@ class _Pairs(NamedTuple):
     contact: Floats  # sum of the radii
 
 
-def _relax(radius: Floats, box: Floats, rng: np.random.Generator, walls: bool) -> Floats:
-    """Centres (n, 3), not wrapped, pushed apart until all overlaps are below `_TOLERANCE`. Lengths in mean radii."""
+def _relax(radius: Floats, box: Floats, centre: Floats, walls: bool) -> Floats:
+    """`centre` (n, 3), not wrapped, pushed apart until all overlaps are below `_TOLERANCE`. Lengths in mean radii."""
     share = 4 / 3 * np.pi * float((radius**3).sum()) / float(box.prod())
     # not beyond random close packing, where no room is left for the guard
     guarded = radius * (1 + min(_GUARD, max(0.0, np.cbrt(0.63 / share) - 1)))
-    centre = rng.random((radius.size, 3)) * box
     if walls:
         # a sphere as large as the distance of the walls keeps its true radius
         guarded = np.minimum(guarded, np.maximum(radius, box[0] / 2))
-        centre[:, 0] = radius + centre[:, 0] / box[0] * np.maximum(box[0] - 2 * radius, 0)
     # A large sphere touches many: its mass grows with its surface, so that one time step suits all.
     mass = np.maximum(1.0, guarded**2)[:, None]
     velocity = np.zeros_like(centre)

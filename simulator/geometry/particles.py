@@ -57,7 +57,7 @@ def label_particles(electrode: "Electrode", *, min_distance: float | None = None
     seeds, n = ndimage.label(local_maxima(distance, connectivity=1, allow_borders=True) & am)
     basin = watershed(-distance, markers=seeds, connectivity=1, mask=am)
     owner = _joined(basin, n, distance, min_distance, electrode.voxel_size)
-    return replace(electrode, particle=_ordered(owner[basin]))
+    return replace(electrode, particle=ordered_labels(owner[basin]))
 
 
 def _joined(
@@ -118,7 +118,7 @@ def _necks(
     return pair // (n + 1), pair % (n + 1), neck
 
 
-def _ordered(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+def ordered_labels(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     """Labels renumbered 1..n by centroid z, then y, then x; 0 stays."""
     names, index = _compact(labels)
     particles = np.flatnonzero(names > 0)

@@ -68,28 +68,29 @@ def place_phases(
     solid = electrode.phase != AM
     voxels = electrode.phase.size
     free = int(np.count_nonzero(solid))
-    room = free / voxels
+    room, half = free / voxels, 0.5 / voxels  # targets are met to half a voxel
     wanted = electrode.porosity if porosity is None else porosity
-    _check_share("porosity", wanted, 0.0, room, f"{100 * room:.2f} % of the electrode is not active material.")
+    _check_share("porosity", wanted, 0.0, room + half, f"{100 * room:.2f} % of the electrode is not active material.")
     if coverage is not None:
         _check_share("coverage", coverage, 0.0, 1.0, "It is the covered share of the particles' free surface.")
     for name, value, known in (("texture", texture, TEXTURES), ("pores", pores, PORE_PLACES)):
         if value not in known:
             raise GeometryError(f"{name} cannot be {value!r}.{did_you_mean(str(value), known)}")
-    size = _grain_size(electrode, grain)
+    size = _grain_size(electrode, texture, grain)
     thickness = None if coating is None else parse_length(coating, "coating")
     if thickness is not None and (cbd_fraction is not None or thickness < 0):
         raise GeometryError(
             f"coating={coating} and cbd_fraction={cbd_fraction}: give a thickness >= 0 m of the cbd around the "
             "particles, or the fraction of cbd, not both."
         )
-    n_pores = round(wanted * voxels)
-    n_cbd = None if cbd_fraction is None else round(cbd_fraction * voxels)
-    if n_cbd is not None and not 0 <= n_cbd <= free - n_pores:
-        raise GeometryError(
-            f"cbd_fraction must lie in [0, {(free - n_pores) / voxels:.4f}], got {cbd_fraction}: what particles and "
-            f"pores (porosity {wanted:.4f}) leave."
+    n_pores = min(round(wanted * voxels), free)
+    n_cbd = None
+    if cbd_fraction is not None:
+        left = (free - n_pores) / voxels
+        _check_share(
+            "cbd_fraction", cbd_fraction, 0.0, left + half, f"Particles and {100 * wanted:.4g} % pores leave it."
         )
+        n_cbd = min(round(cbd_fraction * voxels), free - n_pores)
     first, second = np.random.default_rng(checked_seed(seed)).spawn(2)
     score = _texture(electrode, texture, size, first) if field is None else _standard(_checked(field, solid), solid)
     distance = None
@@ -128,13 +129,19 @@ def reachable_coverage(electrode: Electrode, porosity: float | None = None) -> t
     solid = electrode.phase != AM
     free = int(np.count_nonzero(solid))
     wanted = electrode.porosity if porosity is None else porosity
-    _check_share("porosity", wanted, 0.0, free / solid.size, "The rest is active material.")
-    return _limits(_shell(electrode), free, round(wanted * solid.size))
+    _check_share("porosity", wanted, 0.0, (free + 0.5) / solid.size, "The rest is active material.")
+    return _limits(_shell(electrode), free, min(round(wanted * solid.size), free))
+
+
+def check_number(name: str, value: object) -> None:
+    """**Errors:** `GeometryError` if `value` is no number."""
+    if not isinstance(value, int | float | np.number) or isinstance(value, bool):
+        raise GeometryError(f"{name} must be a number, got {value!r}.")
 
 
 def _check_share(name: str, value: float, low: float, high: float, why: str) -> None:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not (number and low <= value <= high):
+    check_number(name, value)
+    if not low <= value <= high:
         raise GeometryError(f"{name} must lie in [{low:g}, {high:.4g}], got {value!r}. {why}")
 
 
@@ -144,16 +151,18 @@ def checked_seed(seed: int) -> int:
     return int(seed)
 
 
-def _grain_size(electrode: Electrode, grain: float | str | None) -> float:
+def _grain_size(electrode: Electrode, texture: str, grain: float | str | None) -> float:
     """Diameter of grains or patches [m], checked against voxels and box."""
-    least, most = _LEAST_GRAIN * min(electrode.voxel_size), max(electrode.size_m)
+    least = _LEAST_GRAIN * min(electrode.voxel_size)
+    # grains are spheres and must fit; patches may be longer than thin electrodes are thick
+    most = min(electrode.size_m) if texture == "grains" else max(electrode.size_m) / 2
     if grain is None:
         return min(max(DEFAULT_GRAIN, least), most)
     size = parse_length(grain, "grain")
-    if not least * (1 - 1e-9) <= size <= most:
+    if not least * (1 - 1e-9) <= size <= most * (1 + 1e-9):
         raise GeometryError(
-            f"grain must lie in [{1e6 * least:.4g} um, {1e6 * most:.4g} um], got {grain!r}: at least two voxels, at "
-            "most the longest side of the electrode."
+            f"grain must lie in [{1e6 * least:.4g} um, {1e6 * most:.4g} um] for the texture {texture!r} here, got "
+            f"{1e6 * size:.4g} um: at least two voxels, at most what the electrode holds."
         )
     return size
 

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from simulator.geometry.phases import PHASES
 
+_EQUAL = 1e-5  # shares of a voxel that differ by less differ by rounding
+
 
 def _blocks(image: NDArray, factor: int) -> NDArray:
     """`image` cut to whole blocks, as (bz, f, by, f, bx, f)."""
@@ -28,11 +30,18 @@ def coarsen_phase(phase: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """
     codes = sorted(PHASES.values())
     blocks = _blocks(phase, factor)
-    counts = np.stack([np.count_nonzero(blocks == code, axis=(1, 3, 5)).ravel() for code in codes])
-    top = counts == counts.max(axis=0)
+    counts = np.stack([np.count_nonzero(blocks == code, axis=(1, 3, 5)) for code in codes])
+    return _fullest(counts / factor**3)
+
+
+def _fullest(shares: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Phase with the largest of `shares` (codes, z, y, x) in each voxel; ties are resolved as in `coarsen_phase`."""
+    codes = sorted(PHASES.values())
+    flat = shares.reshape(len(codes), -1)
+    top = flat >= flat.max(axis=0) - _EQUAL
     chosen = np.argmax(top, axis=0)
     clear = top.sum(axis=0) == 1
-    lacking = counts.sum(axis=1) / factor**3 - np.bincount(chosen[clear], minlength=len(codes))
+    lacking = flat.sum(axis=1, dtype=np.float64) - np.bincount(chosen[clear], minlength=len(codes))
     # few tied phases first: those blocks leave the least freedom
     for size in range(2, len(codes) + 1):
         for members in combinations(range(len(codes)), size):
@@ -44,8 +53,7 @@ def coarsen_phase(phase: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
             quota = _share(tied.size, lacking[pattern])
             chosen[tied] = np.array(members)[_spread(quota)]
             lacking[pattern] -= quota
-    shape = tuple(n // factor for n in phase.shape)
-    return np.array(codes, dtype=np.uint8)[chosen].reshape(shape)
+    return np.array(codes, dtype=np.uint8)[chosen].reshape(shares.shape[1:])
 
 
 def _share(n: int, lacking: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -75,7 +83,7 @@ def resample_phase(
     shape: tuple[int, int, int],
     new_size: tuple[float, float, float],
 ) -> NDArray[np.uint8]:
-    """Phase that fills most of each voxel of another grid with the same corner; of equal ones the lowest code.
+    """Phase that fills most of each voxel of another grid with the same corner; ties as in `coarsen_phase`.
 
     **Arguments:** `phase` (nz, ny, nx) with edges `voxel_size`; `shape` and edges `new_size` of the new grid [m], which
     lies within the old one.
@@ -83,17 +91,13 @@ def resample_phase(
     **Returns:** array of `shape`.
     """
     weights = [_overlaps(n, h, m, g) for n, h, m, g in zip(phase.shape, voxel_size, shape, new_size, strict=True)]
-    best = np.full(shape, -1.0, dtype=np.float32)
-    chosen = np.zeros(shape, dtype=np.uint8)
-    for code in np.unique(phase):
+    shares = []
+    for code in sorted(PHASES.values()):
         share = (phase == code).astype(np.float32)
         for axis, weight in enumerate(weights):
             share = np.moveaxis(np.tensordot(weight, share, axes=(1, axis)), 0, axis)
-        # shares that differ by rounding alone are equal
-        more = share > best + 1e-5
-        chosen[more] = code
-        best[more] = share[more]
-    return chosen
+        shares.append(share)
+    return _fullest(np.stack(shares))
 
 
 def _overlaps(n: int, h: float, m: int, g: float) -> NDArray[np.float32]:

@@ -15,14 +15,14 @@ from scipy import fft
 from scipy.spatial import cKDTree
 from scipy.special import eval_legendre
 
+from simulator.choices import ENDS, MAX_ROUGHNESS
 from simulator.errors import GeometryError, did_you_mean
-from simulator.geometry.packing import ENDS, Floats, laguerre_cells, pack
+from simulator.geometry.packing import Floats, laguerre_cells, pack
 
 Field = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Axes = tuple[Field, Field, Field]  # (nz, 1, 1), (ny, 1), (nx,): distances from the centre of a particle [m]
 
-MAX_ROUGHNESS = 0.25
 #: Voxels that the median diameter must span; below it a particle is no shape but a few cubes.
 MIN_VOXELS = 3.0
 
@@ -361,19 +361,6 @@ def grain_field(
 
     **Errors:** `GeometryError` if the diameter is out of that range.
     """
-    return _grains(shape, voxel_size, diameter, rng)[0]
-
-
-def grain_labels(
-    shape: Sequence[int], voxel_size: Sequence[float], diameter: float, *, rng: np.random.Generator
-) -> tuple[Field, Labels]:
-    """`grain_field`, and the number 1..n of the nearest grain of each voxel, int32."""
-    return _grains(shape, voxel_size, diameter, rng)
-
-
-def _grains(
-    shape: Sequence[int], voxel_size: Sequence[float], diameter: float, rng: np.random.Generator
-) -> tuple[Field, Labels]:
     size, step = _grid(shape, voxel_size)
     lengths = np.array(size) * step
     smallest, side = float(step.max()), float(lengths.min())
@@ -390,23 +377,20 @@ def _grains(
     level, owner = _draw(size, step, centre, bodies, _GRAIN_REACH, False)
     missed = np.argwhere(owner == 0)
     if missed.size:  # few grains in a long box leave wider holes
-        distance, nearest = cKDTree(centre, boxsize=lengths).query((missed + 0.5) * step)
+        distance, _ = cKDTree(centre, boxsize=lengths).query((missed + 0.5) * step)
         level[tuple(missed.T)] = distance / (diameter / 2)
-        owner[tuple(missed.T)] = nearest + 1
-    return level, owner
+    return level
 
 
 def _jittered(
     size: tuple[int, int, int], step: Floats, lengths: Floats, n: int, diameter: float, rng: np.random.Generator
-) -> tuple[Field, Labels]:
+) -> Field:
     """One grain in each cell of a lattice of about `n` nearly cubic cells; the nearest is sought in the 27 around."""
     edge = np.cbrt(lengths.prod() / n)
     count = np.maximum(1, np.round(lengths / edge)).astype(int)
     cell = lengths / count
     place = rng.uniform(0.5 - _JITTER, 0.5 + _JITTER, (3, *count)).astype(np.float32)
     level = np.full(size, np.inf, dtype=np.float32)
-    owner = np.zeros(size, dtype=np.int32)
-    number = np.arange(1, count.prod() + 1, dtype=np.int32).reshape(count)
     voxel = [((np.arange(m) + 0.5) * h / c) for m, h, c in zip(size, step, cell, strict=True)]
     home = [np.floor(v).astype(int) for v in voxel]
     inner = [v - h for v, h in zip(voxel, home, strict=True)]  # place in the cell, in cells
@@ -416,12 +400,10 @@ def _jittered(
         for axis, o in enumerate(offset):
             own = np.expand_dims(inner[axis] - o, [a for a in range(3) if a != axis]).astype(np.float32)
             squared += (np.float32(cell[axis]) * (own - place[axis][at])) ** 2
-        better = squared < level
-        np.copyto(level, squared, where=better)
-        np.copyto(owner, number[at], where=better)
+        np.minimum(level, squared, out=level)
     np.sqrt(level, out=level)
     level *= np.float32(2 / diameter)
-    return level, owner
+    return level
 
 
 def blob_field(shape: Sequence[int], voxel_size: Sequence[float], length: float, *, rng: np.random.Generator) -> Field:
@@ -430,16 +412,17 @@ def blob_field(shape: Sequence[int], voxel_size: Sequence[float], length: float,
     White noise, smoothed with a Gaussian of width length / 2: values a distance r apart have the correlation
     exp(-(r / length)^2). A threshold cuts out clouds of about that size.
 
-    **Arguments:** `length`: correlation length [m], up to half the smallest side of the box.
+    **Arguments:** `length`: correlation length [m], up to the longest side of the box; along sides shorter than twice
+    that the field hardly changes.
 
     **Errors:** `GeometryError` if the length is out of range.
     """
     size, step = _grid(shape, voxel_size)
-    longest = float((np.array(size) * step).min()) / 2
-    if not 0 < length <= longest or math.prod(size) < 2:
+    longest = float((np.array(size) * step).max())
+    if not 0 < length <= longest * (1 + 1e-9) or math.prod(size) < 2:
         raise GeometryError(
             f"A correlation length of {1e6 * length:.4g} um does not suit the grid: it must be positive and at most "
-            f"{1e6 * longest:.4g} um, half the smallest side of the box."
+            f"{1e6 * longest:.4g} um, the longest side of the box."
         )
     noise = rng.standard_normal(size, dtype=np.float32)
     spectrum = fft.rfftn(noise, overwrite_x=True)

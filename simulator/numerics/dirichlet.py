@@ -25,7 +25,8 @@ MAX_ITERATIONS = 500
 
 class Dirichlet(NamedTuple):
     """`potential` (n, nz, ny, nx), the held values included; per set: `iterations`, and `relative_residual`, the true
-    one, 2-norm relative to the source; `converged`: whether all of them reached the tolerance."""
+    one, 2-norm relative to the source; `converged`: whether all of them came within twice the tolerance (the iterations
+    judge it by an updated residual, which rounding lets differ from the true one)."""
 
     potential: Array
     iterations: np.ndarray

@@ -1,15 +1,21 @@
 """From a geometry group of the configuration to an electrode."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simulator.geometry import (
+    AM,
     PHASES,
+    PORE,
     Electrode,
     RawImage,
     calender,
     generate_electrode,
     mirror,
+    particle_skeleton,
     place_phases,
     read_image,
     resample,
@@ -41,24 +47,32 @@ def read_electrode(config: "GeometryConfig") -> Electrode:
 def read_raw(config: "GeometryConfig") -> RawImage:
     """The image of a geometry group as its file holds it, or the synthetic electrode that the group describes.
 
+    The latter is finished, or its particles alone if they are to be changed before the rest is placed.
+
     **Errors:** GeometryError, ConfigError.
     """
     if config.path is not None:
-        return read_image(image_path(config.path), config.dataset)
+        image = read_image(image_path(config.path), config.dataset)
+        if config.particles is None:
+            return image
+        return replace(image, particle=read_image(image_path(config.particles)).array)
     recipe, size = config.generate, config.voxel_size
     assert recipe is not None and size is not None  # the configuration has checked it
-    made = generate_electrode(
-        (recipe.shape[0], recipe.shape[1], recipe.shape[2]),
-        size,
-        recipe.am_fraction,
-        kind=recipe.kind,
-        diameter=recipe.diameter,
-        spread=recipe.spread,
-        diameters=recipe.diameters,
-        roughness=recipe.roughness,
-        ends=recipe.ends,
-        **_placement(config),
-    )
+    particles: dict[str, Any] = {
+        "shape": tuple(recipe.shape),
+        "voxel_size": size,
+        "am_fraction": recipe.am_fraction,
+        "kind": recipe.kind,
+        "diameter": recipe.diameter,
+        "spread": recipe.spread,
+        "diameters": recipe.diameters,
+        "roughness": recipe.roughness,
+        "ends": recipe.ends,
+    }
+    if config.is_changed:  # what lies between the particles then comes after the changes, as for an image
+        made = particle_skeleton(**particles, seed=config.seed)
+    else:
+        made = generate_electrode(**particles, **_placement(config))
     return RawImage(made.phase, made.voxel_size, "geometry.voxel_size", ("z", "y", "x"), PHASES, made.particle)
 
 
@@ -95,7 +109,9 @@ def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
     if config.trim:
         electrode = trim(electrode)
     if config.thickness is not None:
+        if config.porosity is not None:  # only the particles have to fit: all else is placed anew
+            electrode = replace(electrode, phase=np.where(electrode.phase == AM, np.uint8(AM), np.uint8(PORE)))
         electrode = calender(electrode, config.thickness)
-    if config.places_phases and config.generate is None:  # a synthetic electrode has been made so
+    if config.places_phases and (config.generate is None or config.is_changed):
         electrode = place_phases(electrode, **_placement(config))
     return electrode

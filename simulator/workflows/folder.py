@@ -59,6 +59,8 @@ def configuration_hash(config: "RunConfig", electrode: Electrode) -> str:
     values["geometry"] = [
         hashlib.sha256(np.ascontiguousarray(electrode.phase).tobytes()).hexdigest(),
         *(electrode.shape, electrode.voxel_size, config.geometry.min_live),
+        # given labels change the histories of the particles; those found by watershed follow from the phases
+        *([] if electrode.particle is None else [hashlib.sha256(electrode.particle.tobytes()).hexdigest()]),
     ]
     values["cell"] = _map_tables(values["cell"], _content)
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
@@ -172,16 +174,16 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield prefix + key, value
 
 
-def make_folder(folder: Path) -> None:
-    """Make `folder`. **Errors:** ConfigError if it cannot be made or written to."""
+def make_folder(folder: Path, key: str = "output.dir") -> None:
+    """Make `folder`. **Errors:** ConfigError, naming the setting `key`, if it cannot be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied", str(folder))
     except OSError as error:
         raise ConfigError(
-            f"output.dir: cannot write to the folder {error.filename} ({error.strerror}). Set output.dir to a "
-            "folder that you can write to."
+            f"{key}: cannot write to the folder {error.filename} ({error.strerror}). Set {key} to a folder that you "
+            "can write to."
         ) from error
 
 
@@ -219,9 +221,10 @@ def portable(config: "RunConfig", folder: Path) -> dict[str, Any]:
     """`config` as plain values, paths relative to the run folder: nothing of this machine is stored."""
     values = dataclasses.asdict(config)
     values["output"]["dir"] = "."
-    path = config.geometry.path
-    if path is not None and not path.startswith(MESH_PREFIX):
-        values["geometry"]["path"] = _nearby(image_path(path), folder)
+    for key in ("path", "particles"):
+        path = getattr(config.geometry, key)
+        if path is not None and not path.startswith(MESH_PREFIX):
+            values["geometry"][key] = _nearby(image_path(path), folder)
     values["cell"] = _map_tables(values["cell"], lambda table: _nearby(table, folder))
     return values
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulator.errors import ConfigError
 from simulator.geometry import PHASES, Electrode, check_live, label_particles
 from simulator.io.stack import write_stack
+from simulator.resources import image_path
 from simulator.workflows.electrode import read_electrode, source_name
 from simulator.workflows.folder import make_folder
 
@@ -31,13 +33,17 @@ def generate(config: "GeometryConfig", folder: Path | None = None) -> Generated:
 
     **Errors:** GeometryError for what cannot be made, or could not react in a run; ConfigError if it cannot be written.
     """
+    target = folder or Path("outputs") / f"electrode-{source_name(config)}"
+    sources = [image_path(path).resolve() for path in (config.path, config.particles) if path is not None]
+    for name in (IMAGE, PARTICLES):
+        if (target / name).resolve() in sources:
+            raise ConfigError(f"--output={target} would replace {target / name}, which is read. Choose another folder.")
     electrode = read_electrode(config)
     check_live(electrode, config.min_live)
     if electrode.particle is None:
         electrode = label_particles(electrode)
     assert electrode.particle is not None
-    target = folder or Path("outputs") / f"electrode-{source_name(config)}"
-    make_folder(target)
+    make_folder(target, "--output")
     write_stack(target / IMAGE, electrode.phase, electrode.voxel_size)
     write_stack(target / PARTICLES, electrode.particle, electrode.voxel_size)
     facts = {"labels": {name: PHASES[name] for name in electrode.labels}, **electrode.summary()}

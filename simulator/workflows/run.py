@@ -74,7 +74,7 @@ def run(config: "RunConfig", console: Console | None = None) -> RunOutcome:
             return _show_again(config, folder, console, notes)
 
         steps = parse_protocol(config.protocol.steps)
-        if config.output.particles:
+        if config.output.particles and electrode.particle is None:
             electrode = label_particles(electrode)
         overrides, min_live = config.cell.overrides, config.geometry.min_live
         cell = build_cell(electrode, config.cell.parameter_set, overrides, min_live=min_live)

@@ -278,7 +278,7 @@ def test_allowed_range_of_a_setting_is_the_one_that_is_checked(key: str, allowed
     assert match is not None
     group, name = key.split(".")
     section, base = {
-        "geometry": (GeometryConfig, {"path": "a.tif"}),
+        "geometry": (GeometryConfig, {"path": "a.tif", "porosity": 0.1}),
         "solver": (SolverConfig, {}),
         "output": (OutputConfig, {}),
     }[group]
@@ -290,10 +290,10 @@ def test_allowed_range_of_a_setting_is_the_one_that_is_checked(key: str, allowed
         inside.append(high)
         outside.append(high + (1 if whole else 1e-3 * high))
     for value in inside:
-        section(**base, **{name: int(value) if whole else value})
+        section(**(base | {name: int(value) if whole else value}))
     for value in outside:
         with pytest.raises(ConfigError, match=re.escape(key)):
-            section(**base, **{name: int(value) if whole else value})
+            section(**(base | {name: int(value) if whole else value}))
 
 
 # -- input.md: parameters --------------------------------------------------------------------------------------

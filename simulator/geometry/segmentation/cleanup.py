@@ -71,6 +71,7 @@ def majority(labels: Labels, classes: int, times: int = 1) -> Labels:
     The class of the voxel itself stays where it is among the most frequent. The image is mirrored at its sides.
     """
     for _ in range(times):
+        before = labels
         # whole numbers: no rounding decides a tie
         counts = np.empty((classes, *labels.shape), np.uint8)
         for c in range(classes):
@@ -81,4 +82,6 @@ def majority(labels: Labels, classes: int, times: int = 1) -> Labels:
         most = counts.max(axis=0)
         own = np.take_along_axis(counts, labels[None], axis=0)[0]
         labels = np.where(own == most, labels, counts.argmax(axis=0).astype(np.uint8))
+        if np.array_equal(labels, before):
+            break
     return labels

@@ -52,6 +52,7 @@ def _nothing(image: Image, strength: float) -> Image:
     return image
 
 
+_STRONGEST = 10.0  # beyond, filters take for ever and nothing of the image is left
 #: name -> (filter, strength by default, what the strength is)
 FILTERS: dict[str, tuple[Callable[[Image, float], Image], float, str]] = {
     "none": (_nothing, 1.0, ""),
@@ -65,14 +66,16 @@ FILTERS: dict[str, tuple[Callable[[Image, float], Image], float, str]] = {
 def denoised(image: Image, name: str, strength: float | None = None) -> tuple[Image, str]:
     """`image` after the filter `name`, and a text of what was done.
 
-    **Errors:** `ConfigError` for an unknown filter or a strength that is not positive.
+    **Errors:** `ConfigError` for an unknown filter or a strength out of range.
     """
     if name not in FILTERS:
         raise ConfigError(f"denoise cannot be {name!r}.{did_you_mean(str(name), FILTERS)}")
     function, usual, text = FILTERS[name]
     value = usual if strength is None else float(strength)
-    if not (np.isfinite(value) and value > 0):
-        raise ConfigError(f"strength must be positive, got {strength!r}. {usual:g} is usual for denoise={name}.")
+    if not 0 < value <= _STRONGEST:
+        raise ConfigError(
+            f"strength must lie in (0, {_STRONGEST:g}], got {strength!r}. {usual:g} is usual for denoise={name}."
+        )
     if name == "none":
         return image, "denoise: none"
     return np.clip(function(image, value), 0.0, 1.0), f"denoise: {name} ({text.format(f'{value:g}')})"

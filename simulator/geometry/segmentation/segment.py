@@ -21,6 +21,7 @@ from simulator.geometry.segmentation.random_walker import find_seeds, random_wal
 from simulator.geometry.segmentation.thresholds import classified, fit_mixture, inner_spread, multi_otsu
 
 METHODS = ("otsu", "random_walker")
+_MOST_PASSES = 100  # of the majority filter
 USUAL_CLASSES, MAX_CLASSES = 3, 5
 #: names of the classes, dark to bright (by density in X-ray images), for each number of them
 USUAL_NAMES: Mapping[int, tuple[str, ...]] = {
@@ -166,6 +167,13 @@ def segment(
     clean = classed
     if min_size > 1:
         clean = without_islands(clean, n, min_size)
+        if min_size > 1 and np.array_equal(clean, classed) and min_size > clean.size // n:
+            warnings.warn(
+                f"min_size={min_size} is more than any phase could hold in {clean.size} voxels: no cluster is removed. "
+                "Take a smaller one.",
+                UserWarning,
+                stacklevel=2,
+            )
         steps.append(f"islands below {min_size} voxels: {_changed(classed, clean)}")
     if fill_pores:
         before, solid, pore = clean, names.get("am", (n - 1,)), names.get("pore", (0,))
@@ -305,6 +313,8 @@ def _check_settings(method: str, clip: tuple[float, float], beta: float, min_siz
     for key, value in (("min_size", min_size), ("majority", majority)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
             raise ConfigError(f"{key} must be a whole number >= 0, got {value!r}. 0 leaves this step out.")
+    if majority > _MOST_PASSES:
+        raise ConfigError(f"majority must be at most {_MOST_PASSES} passes, got {majority}. 1 or 2 are usual.")
 
 
 def _ratios(voxel_size: float | Sequence[float], ndim: int) -> tuple[float, ...]:

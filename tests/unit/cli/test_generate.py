@@ -8,9 +8,11 @@ import pytest
 
 from simulator.cli import main
 from simulator.cli.generate import full_words
+from simulator.config import load
 from simulator.geometry import generate_electrode, load_electrode
 from simulator.geometry.readers import read_image
 from simulator.resources import mesh_path
+from simulator.workflows.electrode import read_electrode
 from simulator.workflows.generate import FACTS, IMAGE, PARTICLES, PICTURE
 
 SMALL = ["shape=[20,20,20]", "diameter=5 um", "voxel_size=0.5e-6"]
@@ -51,6 +53,21 @@ def test_the_particles_of_an_image_stay(tmp_path: Path) -> None:
     assert read.coverage == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_run_of_the_files_sees_the_particles_as_they_were_made(tmp_path: Path) -> None:
+    assert main(["generate", *SMALL, "seed=4", "--output", str(tmp_path)]) == 0
+    made = generate_electrode((20, 20, 20), 0.5e-6, 0.53, 0.12, diameter=5e-6, seed=4)
+    words = [f"geometry.path={tmp_path / IMAGE}", f"geometry.particles={tmp_path / PARTICLES}"]
+    read = read_electrode(load(words).geometry)
+    assert np.array_equal(read.particle, made.particle)
+
+
+def test_the_image_that_is_read_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", *SMALL, "--output", str(tmp_path)]) == 0
+    before = (tmp_path / IMAGE).read_bytes()
+    assert main(["generate", f"path={tmp_path / IMAGE}", "porosity=0.2", "--output", str(tmp_path)]) == 2
+    assert "would replace" in capsys.readouterr().err and (tmp_path / IMAGE).read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -60,6 +77,11 @@ def test_the_particles_of_an_image_stay(tmp_path: Path) -> None:
         (["porosity=0.05", "coverage=0.05"], "can (a pore voxel bares"),
         (["porosity=null"], "geometry.porosity is null"),
         (["kind=cube"], "'cube'"),
+        (["diameters=[5 um]", "spread=0.2"], "The list is the distribution"),
+        (["diameters=[30 um]"], "diameters must lie between"),
+        (["particles=a.tif"], "belongs to an image"),
+        (["shape=[3000,3000,3000]"], "at most 5e+08"),
+        (["resample=1 nm"], "at most 5e+08"),
         (["shape=[1,2]"], "three numbers"),
         (["diameter=5 m"], "in (0, 0.01] m"),
         (["geometry=generated", "path=a.tif"], "both are given"),

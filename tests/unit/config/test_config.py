@@ -248,6 +248,20 @@ def test_crops_coarsening_and_checkpoints_are_checked(word: str, said: str) -> N
     assert word.partition("=")[0] in str(caught.value) and said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "word", ["geometry.texture=grains", "geometry.grain=2 um", "geometry.pores=away", "geometry.seed=3"]
+)
+def test_a_setting_of_the_surroundings_that_would_change_nothing_is_refused(word: str) -> None:
+    with pytest.raises(ConfigError, match=f"{word.partition('=')[0]}=.* changes nothing"):
+        load(["geometry.path=stack.tif", word])
+    assert load(["geometry.path=stack.tif", word, "geometry.coverage=0.5"]).geometry.places_phases
+
+
+@pytest.mark.parametrize(("word", "changed"), [("geometry.coarsen=2", True), ("geometry.min_live=0.1", False)])
+def test_what_changes_a_synthetic_electrode_is_known(word: str, changed: bool) -> None:
+    assert load(["geometry=generated", word]).geometry.is_changed is changed
+
+
 def test_a_path_alone_means_an_image_of_ones_own_with_none_of_the_demonstrations_labels() -> None:
     assert load(["geometry.path=stack.tif"]) == load(["geometry=file", "geometry.path=stack.tif"])
     assert load(["geometry.path=stack.tif"]).geometry.labels == {}

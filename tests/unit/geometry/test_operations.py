@@ -139,6 +139,17 @@ def test_calendering_keeps_the_particles_and_nearly_their_volumes(ct: Electrode)
         assert kept[label] == pytest.approx(volume, rel=0.2)
 
 
+def test_calendering_moves_the_pieces_of_a_periodic_particle_each_by_its_own_place() -> None:
+    # one label in two pieces, at both ends: the mean of all its voxels is the middle of the box
+    phase = np.zeros((20, 6, 6), dtype=np.uint8)
+    phase[:3, 1:5, 1:5] = phase[17:, 1:5, 1:5] = phase[9:11, 1:5, 1:5] = AM
+    particle = np.where(phase == AM, 1, 0)
+    particle[9:11] *= 2
+    pressed = calender(Electrode(phase, (1e-6,) * 3, particle), thickness="15 um")
+    assert (pressed.phase[:3, 1:5, 1:5] == AM).all() and (pressed.phase[-3:, 1:5, 1:5] == AM).all()
+    assert [np.count_nonzero(pressed.particle == k) for k in (1, 2)] == [96, 32]
+
+
 def test_calendering_moves_particles_as_rigid_bodies_where_there_is_room() -> None:
     phase = np.zeros((20, 8, 8), dtype=np.uint8)
     phase[2:5, 2:6, 2:6] = AM

@@ -138,10 +138,14 @@ def test_union_of_overlapping_spheres_is_that_of_counted_points():
     assert packing.union_share < packing.volume_share - 0.001
 
 
-def test_allowed_overlap_lets_pairs_come_closer_and_no_farther():
-    packing = packed(400, 0.60, overlap=0.05)
-    assert 0.03 < packing.max_overlap < 0.052  # 5 % and the tolerance; many pairs use it
-    assert packing.max_overlap == pytest.approx(deepest_overlap(packing), abs=1e-12)
+def test_a_packing_that_is_started_from_another_only_removes_its_overlaps():
+    first = packed(400, 0.60)
+    smaller = pack(0.9 * first.diameters, first.box, rng=rng(9), start=first.centres)
+    assert np.allclose(smaller.centres, first.centres, atol=1e-12)  # there was nothing left to remove
+    larger = pack(1.004 * first.diameters, first.box, rng=rng(9), start=first.centres)
+    moved = np.abs(larger.centres - first.centres)
+    moved = np.minimum(moved, np.array(first.box) - moved).max(axis=1)  # across a side
+    assert larger.max_overlap < 2e-3 and np.median(moved) < 0.1 * first.diameters.mean()
 
 
 @pytest.mark.parametrize("aspect", [(1, 1, 1), (0.3, 1, 1), (4, 1, 0.7)])
@@ -253,7 +257,6 @@ def test_a_volume_that_is_none_is_refused(volume):
         ([], (9 * UM,) * 3, {}, "at least one sphere"),
         ([float("nan")], (9 * UM,) * 3, {}, "positive diameters"),
         ([UM], (9 * UM,) * 3, {"ends": "wall"}, "Did you mean 'walls'"),
-        ([UM], (9 * UM,) * 3, {"overlap": 0.5}, r"overlap must lie in \[0, 0.3\), got 0.5"),
     ],
 )
 def test_wrong_packings_are_refused(diameters, box, options, words):

@@ -91,5 +91,8 @@ def test_a_synthetic_electrode_is_made_by_its_recipe_and_then_changed() -> None:
     made = read_electrode(load([*words, "geometry.seed=2"]).geometry)
     recipe = generate_electrode((24, 24, 24), 0.5e-6, 0.53, 0.12, diameter=5e-6, seed=2)
     assert (made.phase == recipe.phase).all() and (made.particle == recipe.particle).all()
-    part = read_electrode(load([*words, "geometry.seed=2", "geometry.crop=[[0, 12], null, null]"]).geometry)
-    assert (part.phase == made.phase[:12]).all() and part.particle is not None
+    # what lies between the particles is placed after all changes, so that porosity and coverage hold at the end
+    more = ["geometry.seed=2", "geometry.crop=[[0, 12], null, null]", "geometry.coverage=0.5"]
+    part = read_electrode(load([*words, *more]).geometry)
+    assert ((part.phase == 1) == (made.phase[:12] == 1)).all() and part.particle is not None
+    assert part.porosity == pytest.approx(0.12, abs=1e-3) and part.coverage == pytest.approx(0.5, abs=0.01)

@@ -40,7 +40,10 @@ def test_a_uniform_image_passes_the_filters_that_measure_noise(name):
 
 @pytest.mark.parametrize(
     ("name", "strength", "text"),
-    [("nlms", None, "denoise cannot be 'nlms'. Did you mean 'nlm'"), ("tv", 0.0, "strength must be positive, got 0.0")],
+    [
+        ("nlms", None, "denoise cannot be 'nlms'. Did you mean 'nlm'"),
+        ("tv", 0.0, "strength must lie in \\(0, 10\\], got 0.0"),
+    ],
 )
 def test_unknown_filters_and_strengths_are_refused(name, strength, text):
     with pytest.raises(ConfigError, match=text):
