@@ -50,7 +50,7 @@ DENSITY_AM, DENSITY_ELECTROLYTE = 4780.0, 1880.0  # NMC811; 75 Li2S - 25 P2S5 gl
 #: weight fraction -> lambda -> measured or published utilisation [%]
 PUBLISHED = {0.80: {1.0: 30.0, 3.0: 60.0}, 0.85: {1.0: 16.0, 8.0: 20.0}}
 LAMBDAS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
-VOIDS = (0.1, 0.2, 0.3)
+VOIDS = (0.1, 0.2, 0.3, 0.4)
 PARTICLE = 5e-6
 POINTS_TOLERANCE = 15.0
 _GRAIN_VOXELS = 2.0  # least size of a grain
@@ -227,7 +227,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
                 )
         left.set(xlabel="inert spheres / solids [-]", ylabel="ln(κ / κ₀) [-]", title="Ionic conduction")
         left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-        shades = {0.1: "#009e73", 0.2: "#0072b2", 0.3: "#cc79a7"}
+        shades = {0.1: "#009e73", 0.2: "#0072b2", 0.3: "#cc79a7", 0.4: "#d55e00"}
         for weight, style in zip(PUBLISHED, ("-", (0, (3, 2))), strict=True):
             for void in VOIDS:
                 rows = [r for r in results["utilisation"] if r["weight_fraction"] == weight and r["void"] == void]
