@@ -45,9 +45,14 @@ SCHEMA: dict[str, dict[str, Any]] = {
 SWITCHES = sorted(set(get_type_hints(RunConfig)) - set(SCHEMA))
 
 
+def _section_type(kind: Any) -> Any:
+    """The dataclass of a section of the configuration (which may be null); None if `kind` is a value."""
+    return next((k for k in (kind, *get_args(kind)) if dataclasses.is_dataclass(k)), None)
+
+
 def _section(kind: Any) -> Mapping[str, Any] | None:
-    """Key -> type of a section of the configuration (a dataclass, or null); None if `kind` is a value."""
-    found = next((k for k in (kind, *get_args(kind)) if dataclasses.is_dataclass(k)), None)
+    """Key -> type of a section of the configuration; None if `kind` is a value."""
+    found = _section_type(kind)
     return None if found is None else get_type_hints(found)
 
 
@@ -63,11 +68,12 @@ def _leaves(section: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]
 #: every key that takes a value, sections inside the groups included -> its type
 KEYS: dict[str, Any] = dict(_leaves(get_type_hints(RunConfig), ""))
 #: keys whose value is the name of a file or folder: anything may be in it
-_PATHS = ("geometry.path", "geometry.dataset", "output.dir", "cell.parameter_set")
+_PATHS = ("geometry.path", "geometry.particles", "geometry.dataset", "output.dir", "cell.parameter_set")
 #: how a swept value may begin
 _SWEEPS = ("choice(", "range(", "glob(", "interval(", "sort(", "shuffle(", "tag(")
 #: an image of one's own must not get the labels of the demonstration
 OWN_IMAGE = "geometry=file"
+_OVERRIDES = "cell.overrides."
 _SHOW_ALL = "`voxelyte run --cfg job` shows all settings."
 
 
@@ -268,9 +274,10 @@ def _load_again(parsed: Sequence[Override], base: Path, chosen: set[str]) -> Run
             if group in chosen:
                 continue  # another choice takes the place of the stored one
             for key, value in values.items() if isinstance(values, dict) else ():
-                # a section is filled key by key, so that it keeps its type
-                inner = isinstance(value, dict) and _section(SCHEMA[group].get(key)) is not None
-                OmegaConf.update(composed, f"{group}.{key}", value, merge=inner)
+                section = _section_type(SCHEMA[group].get(key))
+                if isinstance(value, dict) and section is not None:  # so that it keeps its type
+                    value = OmegaConf.merge(OmegaConf.structured(section), value)
+                OmegaConf.update(composed, f"{group}.{key}", value, merge=False)
         for override in parsed:
             if override.key_or_group in SCHEMA:
                 continue
@@ -281,6 +288,11 @@ def _load_again(parsed: Sequence[Override], base: Path, chosen: set[str]) -> Run
                 with open_dict(node):
                     node.pop(last, None)
             else:
+                if key.startswith(_OVERRIDES):  # stored by its dotted name, which the new value replaces
+                    name, node = key.removeprefix(_OVERRIDES), composed.cell.overrides
+                    with open_dict(node):
+                        for old in [k for k in node if k == name or str(k).startswith(f"{name}.")]:
+                            node.pop(old)
                 OmegaConf.update(composed, key, override.value(), merge=False, force_add=True)
         return _to_object(composed)
     except (HydraException, OmegaConfBaseException) as error:

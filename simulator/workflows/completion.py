@@ -92,7 +92,7 @@ def _settings(word: str) -> list[str]:
             return _starting((f"{key}={MESH_PREFIX}{name}" for name in mesh_names()), word)
         if setting_values().get(key) in _SWITCH:
             return _starting((f"{key}={text}" for text in _SWITCH), word)
-        return [FILES] if key.endswith((".path", ".dir")) else []
+        return [FILES] if key.endswith((".path", ".dir", ".particles")) else []
     names = [*(f"{group}=" for group in groups), *(f"{group}." for group in groups)]
     if "." not in word:
         found = [f"{name}=" for name in setting_values() if "." not in name]

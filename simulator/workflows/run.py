@@ -50,6 +50,7 @@ class RunOutcome:
     folder: Path
     summary: Mapping[str, float]
     result: RunResult
+    asked: bool = False  # a signal (Ctrl-C, SIGTERM) asked for the end, in time or not
 
 
 def run(config: "RunConfig", console: Console | None = None) -> RunOutcome:
@@ -114,7 +115,8 @@ def run(config: "RunConfig", console: Console | None = None) -> RunOutcome:
             )
         _write_beside(config, folder, notes)
         summary = summarise(cell, solution)  # of the solution: a full disk may have kept it from the file
-        return _conclude(folder, console, notes, solution.status, solution.message, summary, solution.stats)
+        outcome = _conclude(folder, console, notes, solution.status, solution.message, summary, solution.stats)
+        return dataclasses.replace(outcome, asked=interrupted())
 
 
 def _show_again(config: "RunConfig", folder: Path, console: Console, notes: Console) -> RunOutcome:

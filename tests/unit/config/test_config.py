@@ -297,6 +297,23 @@ def test_words_take_the_place_of_what_is_stored(stored: Path) -> None:
     assert again.protocol.steps == ["Charge at C/3 until 4.2 V"]
 
 
+def test_a_stored_parameter_can_be_changed(stored: Path) -> None:
+    assert load(["cell.electrolyte.kappa=0.3"], base=stored).cell.overrides == {"electrolyte.kappa": 0.3}
+    inner = {"value": 1.0, "activation_energy": "0.4 eV"}
+    again = load(["cell.electrolyte.kappa={value: 1.0, activation_energy: 0.4 eV}"], base=stored)
+    assert again.cell.overrides == {"electrolyte.kappa": inner}
+
+
+def test_the_stored_configuration_of_a_synthetic_electrode_is_read_back(tmp_path: Path) -> None:
+    words = ["geometry=generated", "geometry.generate.am_fraction=0.4", "geometry.generate.diameter=5 um"]
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(load(words)))
+    again = load(["geometry.generate.spread=0.2"], base=path)
+    assert again.geometry.path is None and again.geometry.generate is not None
+    assert (again.geometry.generate.am_fraction, again.geometry.generate.diameter) == (0.4, 5e-6)
+    assert again.geometry.generate.spread == 0.2
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
