@@ -110,6 +110,9 @@ def place_phases(
         patches = _texture(electrode, texture, size, second).reshape(-1)[filled]
         phase.reshape(-1)[filled[np.argsort(patches, kind="stable")[n_cbd:]]] = ELECTROLYTE
     placed = replace(electrode, phase=phase)
+    if coverage is not None:
+        # The particles are the same, and so is their surface: what has been computed need not be again.
+        vars(placed)["free_surface"] = electrode.free_surface
     if coverage is not None and abs(placed.coverage - coverage) > COVERAGE_TOLERANCE:
         raise GeometryError(
             f"A coverage of {coverage:.4f} can be met only to {placed.coverage:.4f}: the particles have too few free "
