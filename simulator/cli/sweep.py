@@ -14,18 +14,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.cli.console import EXIT_STOPPED, plain_warnings
 from simulator.errors import ConfigError, did_you_mean
 from simulator.resources import conf_dir
+
+if TYPE_CHECKING:
+    from simulator.workflows.sweep_table import Record
 
 EXIT_INTERRUPTED = 130
 #: launchers of Hydra that come with the extra `cluster`
 PLUGINS = ("joblib", "submitit_local", "submitit_slurm")
 #: what tells a job which launch it belongs to, as JSON
 LAUNCH = "VOXELYTE_SWEEP"
-#: in the folder of a sweep: its workers shall end
+#: in the folder of a sweep: the workers of a launch shall end; locks of runs that are done one at a time, and of cores
 STOP, SUSPECTS, SLOT = ".stop", ".suspects", ".slot"
 
 
@@ -83,6 +86,19 @@ class Launch:
     base: str | None = None  # config.yaml to start from
     workers: int = 1  # at a time, on this machine
     suspects: tuple[str, ...] = ()  # the only runs to do, one at a time: one of them killed its worker
+    main: int = 0  # process that waits for the workers: without it they end
+
+    @property
+    def stop(self) -> Path:
+        """The file that tells the workers of this launch, and of no other one, to end."""
+        return Path(self.folder) / f"{STOP}-{self.id}"
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the program that started the workers is gone."""
+        from simulator.workflows.sweep_table import exists
+
+        return self.main > 0 and not exists(self.main)
 
 
 def multirun(words: Sequence[str], base: Path | None = None) -> int:
@@ -108,8 +124,10 @@ def multirun(words: Sequence[str], base: Path | None = None) -> int:
         for run in found.runs:
             sweep.check(run.config)
     config = found.runs[0].config
-    folder = sweep.sweep_folder(config, list(found.axes))
-    sweep.open_sweep(folder, config, list(found.axes))
+    given = [word.partition("=")[0].lstrip("+~").replace("cell.overrides.", "cell.", 1) for word in found.fixed]
+    folder = sweep.sweep_folder(config, list(found.axes), given)
+    runs = [(run.values, run.config) for run in found.runs]
+    sweep.open_sweep(folder, config, list(found.axes), given, runs)
     names = [sweep_table.run_name(run.values) for run in found.runs]
     launch = Launch(
         id=uuid.uuid4().hex[:12],
@@ -118,8 +136,9 @@ def multirun(words: Sequence[str], base: Path | None = None) -> int:
         place=place,
         base=None if base is None else str(base.resolve()),
         workers=workers,
+        main=os.getpid(),
     )
-    done = sweep.prepare(folder, [(run.values, run.config) for run in found.runs], launch.id)
+    done = sweep.prepare(folder, runs, launch.id)
     todo = [run for run, over in zip(found.runs, done, strict=True) if not over]
     notes = Console(stderr=True, markup=False, highlight=False)
     said = sweep.estimate_text(sweep_table.read_records(folder), [run.config for run in todo])
@@ -130,15 +149,16 @@ def multirun(words: Sequence[str], base: Path | None = None) -> int:
     if todo:
         kept = {key: [t for t in texts if any(_has(run, key, t) for run in todo)] for key, texts in found.axes.items()}
         stopped = _start(found.words(kept), own, launch, notes)
-    statuses = _show(folder, names)
+    records = _show(folder, names)
     if stopped:
         notes.print("Interrupted. The same command goes on.")
         return EXIT_INTERRUPTED
-    return 0 if set(statuses) == {"finished"} else EXIT_STOPPED
+    good = all(record.status == "finished" and not record.reason for record in records)
+    return 0 if good else EXIT_STOPPED
 
 
-def _show(folder: Path, names: Sequence[str] | None = None) -> list[str]:
-    """Refresh and print the table of a sweep, of the runs `names` alone if given. Returns the status of each."""
+def _show(folder: Path, names: Sequence[str] | None = None) -> "list[Record]":
+    """Refresh and print the table of a sweep, of the runs `names` alone if given. Returns their records."""
     from rich.console import Console
 
     from simulator.workflows import sweep_table
@@ -149,7 +169,7 @@ def _show(folder: Path, names: Sequence[str] | None = None) -> list[str]:
     known = (folder / name for name in (sweep_table.TABLE, sweep_table.PARQUET, sweep_table.FIGURE))
     for text in (*sweep_table.reasons(records), *(str(file) for file in known if file.exists())):
         console.print(text, soft_wrap=True, markup=False, highlight=False)
-    return [record.status for record in records]
+    return records
 
 
 def _has(run: Any, key: str, text: str) -> bool:
@@ -199,7 +219,7 @@ def _start(words: Sequence[str], own: Sequence[str], launch: Launch, notes: Any)
     A worker that is killed takes its neighbours with it. Who did it is found by repeating those that ran at that
     moment one at a time.
     """
-    from simulator.workflows.sweep import mark_dead, running
+    from simulator.workflows.sweep import mark_dead, mark_stopped, running
 
     folder = Path(launch.folder)
     with _stop_workers(launch, notes) as stopped:
@@ -210,12 +230,15 @@ def _start(words: Sequence[str], own: Sequence[str], launch: Launch, notes: Any)
             except KeyboardInterrupt:
                 if launch.place == "cluster":
                     notes.print("The jobs in the queue go on: squeue shows them, scancel ends them.")
+                elif launch.place == "workers":
+                    mark_stopped(folder, launch.id)
                 return True
             except Exception as error:  # of the launcher: what a run does wrong is in its record
                 broken = error
             if launch.place == "cluster":
                 wait_for_cluster(folder)
             if stopped():
+                mark_stopped(folder, launch.id)
                 return True
             left = running(folder, launch.id, wait=launch.place == "workers")
             if broken is None and launch.suspects:  # they are done, now the others
@@ -270,7 +293,8 @@ def _call_hydra(words: Sequence[str], launch: Launch) -> None:
 def job(_: Any) -> str:
     """One run of a sweep, called by Hydra's launcher wherever that may be. Returns the status of the run.
 
-    **Errors:** KeyboardInterrupt if the run was asked to end in the process that started the sweep: that ends all.
+    **Errors:** KeyboardInterrupt if a signal asked the run to end, in time or not, in the process that started the
+    sweep: that ends all. A run that was interrupted by something else (too many steps, a full disk) does not.
     """
     from hydra.core.hydra_config import HydraConfig
 
@@ -283,7 +307,9 @@ def job(_: Any) -> str:
     words = list(HydraConfig.get().overrides.task)
     values = swept_values(words, launch.axes)
     name = sweep_table.run_name(values)
-    if (launch.suspects and name not in launch.suspects) or (folder / STOP).exists():
+    if (launch.suspects and name not in launch.suspects) or launch.stop.exists():
+        return sweep_table.WAITING
+    if launch.place == "workers" and launch.orphaned:
         return sweep_table.WAITING
     config = load(words, None if launch.base is None else Path(launch.base))
     record = None
@@ -293,7 +319,7 @@ def job(_: Any) -> str:
             stack.enter_context(_one_at_a_time(folder / SUSPECTS))
         if launch.place == "workers":
             _take_cores(folder, launch.workers)
-            stack.enter_context(_watching(folder / STOP))
+            stack.enter_context(_watching(launch))
         if launch.place != "here":
             (folder / name).mkdir(parents=True, exist_ok=True)
             log = stack.enter_context((folder / name / sweep.LOG).open("a", encoding="utf-8", buffering=1))
@@ -308,7 +334,7 @@ def job(_: Any) -> str:
     all_runs = sweep_table.read_records(folder)
     over = f"{sum(other.over for other in all_runs)} of {len(all_runs)} ended"
     print(f"{name}: {record.status}{reason}, {record.wall_s:.0f} s; {over}", file=sys.stderr)
-    if record.status == "interrupted" and launch.place == "here":
+    if record.asked and launch.place == "here":
         raise KeyboardInterrupt
     return record.status
 
@@ -345,8 +371,8 @@ def _take_cores(folder: Path, workers: int) -> None:
 
 
 @contextlib.contextmanager
-def _watching(stop: Path) -> Iterator[None]:
-    """Interrupt this process, as Ctrl-C does, when the file `stop` appears or the program that started it is gone.
+def _watching(launch: Launch) -> Iterator[None]:
+    """Interrupt this process, as Ctrl-C does, when the launch shall stop or the program that started it is gone.
 
     Ctrl-C itself goes to that program alone: it would otherwise arrive here twice, and that means at once.
     """
@@ -356,7 +382,7 @@ def _watching(stop: Path) -> Iterator[None]:
 
     def watch() -> None:
         while not ended.wait(0.3):
-            if stop.exists() or os.getppid() != parent:
+            if launch.stop.exists() or os.getppid() != parent or launch.orphaned:
                 os.kill(os.getpid(), signal.SIGINT)
                 return
 
@@ -377,25 +403,25 @@ def _stop_workers(launch: Launch, notes: Any) -> Iterator[Callable[[], bool]]:
 
     Yields a function that tells whether it was asked for.
     """
-    stop = Path(launch.folder) / STOP
-    stop.unlink(missing_ok=True)
+    asked: list[int] = []
     old: dict[int, Any] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.exists():
+        if asked:
             raise KeyboardInterrupt
-        stop.touch()
+        asked.append(number)
+        launch.stop.touch()
         notes.print("Stopping all runs after their present time step; once more to stop at once.")
 
     with contextlib.suppress(ValueError):  # not in the main thread
         for number in (signal.SIGINT, signal.SIGTERM) if launch.place == "workers" else ():
             old[number] = signal.signal(number, handle)
     try:
-        yield stop.exists
+        yield lambda: bool(asked)
     finally:
         for caught, handler in old.items():
             signal.signal(caught, handler)
-        stop.unlink(missing_ok=True)
+        launch.stop.unlink(missing_ok=True)
 
 
 def wait_for_cluster(folder: Path, seconds: float = 5.0) -> None:

@@ -4,6 +4,8 @@ import itertools
 import math
 import os
 import re
+import string
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,10 @@ from simulator.viz.figures import BLUE, RED, STYLE, save
 
 _MOST_PANELS = 12
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*)")
-_LONG = 22  # characters of a value at an axis
+_LONG = 22  # characters of a value at an axis; values with more are lettered and written out below
+_MOST_NUMBERS = 12  # columns of a map with printed values
 _MAP = "viridis"
+_VALUE = "value"  # marks the printed values of a map
 
 Row = Mapping[str, Any]
 
@@ -32,9 +36,10 @@ def plot_sweep(
     """Draw `quantities` of the runs `rows` against the swept settings `axes`.
 
     One setting: a line for each quantity (points if the values are no numbers). Two: a map for each quantity, the first
-    setting to the right, the second upwards, values printed in the cells. More: maps of the first quantity for every
-    combination of the other settings, twelve at most, on one colour scale. Runs without a value are hatched and say how
-    they stand; a star marks runs that stopped early.
+    setting to the right, the second upwards, values printed in the cells where they fit. More: maps of the first
+    quantity for every combination of the other settings, twelve at most, on one colour scale. Runs without a value are
+    hatched and say how they stand; a star marks runs that stopped early. Long texts are lettered A, B, ... and written
+    out below.
 
     **Arguments:** `rows`: for each run the values of `axes` and `quantities` (NaN: none) and its `status`.
 
@@ -76,10 +81,11 @@ def _numbers(values: Sequence[Any]) -> tuple[list[float], str] | None:
 
 
 def _text(value: Any) -> str:
+    """A value as text, by which it is also known: the same for `1` and `1.0`."""
     if isinstance(value, bool) or value is None:
         return "-" if value is None else str(value).lower()
     if isinstance(value, int | float):
-        return f"{value:.4g}"
+        return f"{value:.12g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_text(part)}" for key, part in value.items())
     if isinstance(value, list | tuple):
@@ -87,12 +93,40 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _labels(values: Sequence[Any]) -> tuple[list[str], str]:
-    """A text for each value, and the unit that was taken out of them."""
+def _numerals(numbers: Sequence[float]) -> list[str]:
+    """A text for each number: four digits, or as many as tell all of them apart; whole numbers in full."""
+
+    def texts(digits: int) -> list[str]:
+        return [f"{n:.0f}" if n.is_integer() and abs(n) < 1e10 else f"{n:.{digits}g}" for n in numbers]
+
+    different = len(set(map(_text, numbers)))
+    return next((found for d in range(4, 13) if len(set(found := texts(d))) >= different), texts(12))
+
+
+def _labels(values: Sequence[Any]) -> tuple[list[str], str, list[str]]:
+    """A text for each value, the unit that was taken out of them, and a key to them if they are lettered."""
     numbers = _numbers(values)
-    texts = [_text(value) for value in values] if numbers is None else [_text(number) for number in numbers[0]]
-    cut = [text if len(text) <= _LONG else f"{text[: _LONG // 2]}…{text[-_LONG // 2 + 1 :]}" for text in texts]
-    return (cut if len(set(cut)) == len(cut) else texts), numbers[1] if numbers else ""
+    if numbers is not None:
+        return _numerals(numbers[0]), numbers[1], []
+    texts = [_text(value) for value in values]
+    if all(len(text) <= _LONG for text in texts):
+        return texts, "", []
+    letters = string.ascii_uppercase
+    names = list(letters[: len(texts)]) if len(texts) <= len(letters) else [str(n + 1) for n in range(len(texts))]
+    return names, "", [f"{name}: {text}" for name, text in zip(names, texts, strict=True)]
+
+
+def _write_below(figure: Figure, keys: Mapping[str, Sequence[str]], notes: Sequence[str] = ()) -> None:
+    """Write what the letters of each setting stand for, and `notes`, below everything else; the figure grows for it."""
+    width = max(int(figure.get_figwidth() * 17), 30)  # characters of 7 pt, on average 4.2 pt wide
+    lines = [";  ".join(notes)] if notes else []
+    for key, names in keys.items():
+        for name in [key, *names] if names else []:
+            lines += textwrap.wrap(name, width, subsequent_indent="     ")
+    if lines:
+        figure.set_figheight(figure.get_figheight() + 0.13 * (len(lines) - 1))
+        place = {"x": 0.02, "ha": "left"} if any(keys.values()) else {}
+        figure.supxlabel("\n".join(lines), fontsize=7, color="0.4", **place)
 
 
 def _title(key: str, unit: str) -> str:
@@ -111,7 +145,7 @@ def _lines(rows: Sequence[Row], key: str, quantities: Sequence[str]) -> Figure:
     """One panel for each quantity over a single setting."""
     values = values_of(rows, key)
     numbers = _numbers(values)
-    texts, unit = _labels(values)
+    texts, unit, letters = _labels(values)
     place = {_text(value): (numbers[0][i] if numbers else float(i)) for i, value in enumerate(values)}
     figure = Figure(figsize=(3.3 * len(quantities) + 0.3, 2.6), layout="constrained")
     for ax, quantity in zip(figure.subplots(1, len(quantities), squeeze=False)[0], quantities, strict=True):
@@ -136,12 +170,16 @@ def _lines(rows: Sequence[Row], key: str, quantities: Sequence[str]) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="best")
+    _write_below(figure, {key: letters})
     return figure
 
 
 def _name_ticks(ax: Axes, texts: Sequence[str]) -> None:
     wide = sum(map(len, texts)) > 30
-    ax.set_xticks(range(len(texts)), texts, rotation=30 if wide else 0, ha="right" if wide else "center")
+    step = math.ceil(len(texts) / 24)  # more would run into each other
+    ax.set_xticks(
+        range(0, len(texts), step), texts[::step], rotation=30 if wide else 0, ha="right" if wide else "center"
+    )
 
 
 def _maps(rows: Sequence[Row], axes: Sequence[str], quantities: Sequence[str]) -> Figure:
@@ -164,14 +202,15 @@ def _maps(rows: Sequence[Row], axes: Sequence[str], quantities: Sequence[str]) -
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for ax in grid.ravel()[len(panels) :]:
         ax.set_visible(False)
+    named = {key: _titles(values_of(rows, key)) for key in others}
     image, bottom = None, len(panels) - across
     for number, (ax, (quantity, choice)) in enumerate(zip(grid.ravel(), panels, strict=False)):
         picked = [row for row in rows if _matches(row, others, choice)]
         shared = rows if others else picked
         image = _map(ax, picked, (x, columns), (y, lines), quantity, _norm(shared, quantity))
         if others:
-            named = zip(others, choice, strict=True)
-            ax.set_title(", ".join(f"{_end(key, others)} = {_short(value)}" for key, value in named))
+            pairs = zip(others, choice, strict=True)
+            ax.set_title(", ".join(f"{_end(key, others)} = {named[key][_text(value)]}" for key, value in pairs))
         else:
             figure.colorbar(image, ax=ax, label=quantity)
         ax.label_outer()
@@ -182,9 +221,27 @@ def _maps(rows: Sequence[Row], axes: Sequence[str], quantities: Sequence[str]) -
         figure.colorbar(image, ax=grid, label=quantities[0])
     notes = ["* stopped early"] if any(_stopped(row) and _known(row, quantities) for row in rows) else []
     notes += [f"{left_out} more combinations of {', '.join(others)} are not shown"] if left_out > 0 else []
-    if notes:
-        figure.supxlabel(";  ".join(notes), fontsize=7, color="0.4")
+    _write_below(figure, {key: _labels(values_of(rows, key))[2] for key in axes}, notes)
+    _drop_texts(figure, list(grid.ravel()[: len(panels)]), (len(lines), len(columns)))
     return figure
+
+
+def _drop_texts(figure: Figure, panels: Sequence[Axes], shape: tuple[int, int]) -> None:
+    """Take printed values out of maps whose cells are too small or too many for them."""
+    figure.draw_without_rendering()  # only now it is known how large a cell is
+    for ax in panels:
+        box = ax.get_window_extent()
+        height, width = box.height / shape[0], box.width / shape[1]
+        sizes = {text: text.get_window_extent() for text in ax.texts}
+        wide = {text for text, size in sizes.items() if size.width > 0.96 * width or size.height > height}
+        numbers = {text for text in sizes if text.get_gid() == _VALUE}
+        if shape[1] > _MOST_NUMBERS or wide & numbers:
+            wide |= numbers  # all of them: a map with some would seem to have lost the others
+        for text in wide:
+            if text.get_text().endswith("*"):
+                text.set_text("*")
+            else:
+                text.remove()
 
 
 def _end(key: str, others: Sequence[str]) -> str:
@@ -192,9 +249,10 @@ def _end(key: str, others: Sequence[str]) -> str:
     return key if sum(other.rpartition(".")[2] == last for other in others) > 1 else last
 
 
-def _short(value: Any) -> str:
-    text = _text(value)
-    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+def _titles(values: Sequence[Any]) -> dict[str, str]:
+    """What stands for each value in the title of a map."""
+    names, unit, _ = _labels(values)
+    return {_text(value): f"{name} {unit}".strip() for value, name in zip(values, names, strict=True)}
 
 
 def _matches(row: Row, keys: Sequence[str], choice: Sequence[Any]) -> bool:
@@ -204,7 +262,7 @@ def _matches(row: Row, keys: Sequence[str], choice: Sequence[Any]) -> bool:
 def _norm(rows: Sequence[Row], quantity: str) -> Normalize:
     values = [row[quantity] for row in rows if math.isfinite(row.get(quantity, math.nan))] or [0.0]
     low, high = min(values), max(values)
-    spare = 0.0 if high - low > 1e-9 * max(abs(low), abs(high)) else abs(high) or 1.0  # more than rounding
+    spare = 0.0 if high - low > 1e-9 * max(abs(low), abs(high)) else 0.05 * abs(high) or 1.0  # more than rounding
     return Normalize(low - spare, high + spare)
 
 
@@ -225,7 +283,8 @@ def _map(
             red, green, blue, _ = colours(norm(value))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             star = "*" if row is not None and _stopped(row) else ""
-            ax.text(j, i, f"{value:.4g}{star}", ha="center", va="center", fontsize=size, color="w" if dark else "k")
+            style: dict[str, Any] = {"fontsize": size, "color": "w" if dark else "k", "gid": _VALUE}
+            ax.text(j, i, f"{value:.4g}{star}", ha="center", va="center", **style)
             continue
         ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fc="0.96", ec="0.6", lw=0, hatch="////", zorder=2))
         if row is not None:
@@ -234,10 +293,11 @@ def _map(
                 j, i, str(row["status"]), ha="center", va="center", fontsize=5.5, color="0.25", zorder=3, bbox=patch
             )
     image = ax.imshow(data, origin="lower", aspect="auto", cmap=_MAP, norm=norm)
-    names, unit = _labels(lines)
-    ax.set_yticks(range(len(lines)), names)
+    names, unit, _ = _labels(lines)
+    step = math.ceil(len(lines) / 30)
+    ax.set_yticks(range(0, len(lines), step), names[::step])
     ax.set_ylabel(_title(y_key, unit))
-    names, unit = _labels(columns)
+    names, unit, _ = _labels(columns)
     _name_ticks(ax, names)
     ax.set_xlabel(_title(x_key, unit))
     ax.tick_params(length=0)

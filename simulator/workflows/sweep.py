@@ -12,6 +12,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,10 @@ from simulator.workflows.folder import LOCK, RESULT, RESUMABLE, locked, make_fol
 from simulator.workflows.sweep_table import (
     FAILED,
     KILLED,
+    NO_OVERRIDES,
     RUNNING,
     STATUS,
+    STOPPED,
     Record,
     alive,
     digest,
@@ -43,6 +46,10 @@ if TYPE_CHECKING:
     from simulator.config import RunConfig
 
 SWEEP, LOG = "sweep.json", "run.log"
+#: in the folder of a run: held while a process is at it
+TURN = ".turn"
+#: how the reason begins if a run could not be repeated and keeps its earlier result
+KEPT = "Not repeated: "
 #: extensions of files that parameters are read from
 _TABLES = (".csv", ".json")
 #: settings that change no number of a result
@@ -64,29 +71,67 @@ def flat_settings(config: "RunConfig") -> dict[str, Any]:
     return json.loads(json.dumps({k: v for k, v in found.items() if k not in _IRRELEVANT}, default=str))
 
 
-def _fixed(settings: Mapping[str, Any], axes: Iterable[str]) -> dict[str, Any]:
-    """`settings` without those that are swept, and those that a swept choice of a group brings along."""
-    swept = tuple(axes)
-    inside = tuple(f"{key}." for key in swept)
-    return {key: v for key, v in settings.items() if key not in swept and not key.startswith(inside)}
+def _inside(key: str, axes: Iterable[str]) -> bool:
+    """Whether the setting `key` belongs to a swept group, which may bring another value of it with every choice."""
+    return any(key.startswith(f"{axis}.") for axis in axes)
 
 
-def sweep_folder(config: "RunConfig", axes: Sequence[str]) -> Path:
-    """`output.dir`, or `outputs/sweep-<swept settings>-<hash of all others>`: more values of one axis go there too."""
+def _fixed(settings: Mapping[str, Any], axes: Sequence[str], given: Iterable[str]) -> dict[str, Any]:
+    """`settings` without those that are swept, and those that a swept choice of a group brings along.
+
+    `given`: settings that were set by themselves, so that they hold for every choice.
+    """
+    kept = [key for key in given if _inside(key, axes)]
+    return {
+        key: value
+        for key, value in settings.items()
+        if key not in axes and (not _inside(key, axes) or key in kept or _inside(key, kept))
+    }
+
+
+def _differing(
+    before: Mapping[str, Any], now: Mapping[str, Any], axes_before: Sequence[str] = (), axes_now: Sequence[str] = ()
+) -> list[str]:
+    """The first three settings that differ, as `key: old there, new here`. A setting that is swept may differ."""
+    texts = []
+    for key in sorted((before.keys() | now.keys()) - {*axes_before, *axes_now, NO_OVERRIDES}):
+        one_sided = key not in before or key not in now
+        if one_sided and _inside(key, axes_before) != _inside(key, axes_now):
+            continue  # part of a choice that was swept in one of them: each run tells its own
+        if before.get(key) != now.get(key):
+            there, here = (value_text(v[key]) if key in v else "default" for v in (before, now))
+            texts.append(f"{key}: {there} there, {here} here")
+    return texts[:3]
+
+
+def sweep_folder(config: "RunConfig", axes: Sequence[str], given: Iterable[str] = ()) -> Path:
+    """`output.dir`, or `outputs/sweep-<swept settings>-<hash of all others>`: more values of one axis go there too.
+
+    `given`: settings that were set by themselves; they count even if they belong to a swept group.
+    """
     if config.output.dir is not None:
         return Path(config.output.dir).expanduser()
-    fixed = json.dumps(_fixed(flat_settings(config), axes), sort_keys=True)
+    fixed = json.dumps(_fixed(flat_settings(config), axes, given), sort_keys=True)
     names = "-".join(sorted(short_names(axes).values()))[:60]
     return Path("outputs") / f"sweep-{names}-{digest(fixed, 8)}"
 
 
-def open_sweep(folder: Path, config: "RunConfig", axes: Sequence[str]) -> None:
+def open_sweep(
+    folder: Path,
+    config: "RunConfig",
+    axes: Sequence[str],
+    given: Iterable[str] = (),
+    runs: Sequence[tuple[Mapping[str, Any], "RunConfig"]] = (),
+) -> None:
     """Make the folder of a sweep, or check that it is that of this sweep.
 
-    **Errors:** ConfigError if it holds something else, or a sweep with other fixed settings.
+    **Arguments:** `given`: as in `sweep_folder`; `runs`: swept values and configuration of every run to be done.
+
+    **Errors:** ConfigError, with nothing written, if it holds something else, a sweep with other fixed settings, or the
+    result of one of the runs with other settings.
     """
     note = folder / SWEEP
-    fixed = _fixed(flat_settings(config), axes)
+    fixed = _fixed(flat_settings(config), axes, given)
     if not note.exists():
         others = sorted(p.name for p in folder.iterdir() if p.name != LOCK) if folder.is_dir() else []
         if others:
@@ -95,18 +140,31 @@ def open_sweep(folder: Path, config: "RunConfig", axes: Sequence[str]) -> None:
                 "folder."
             )
     elif not config.output.overwrite:
-        before = read_json(note).get("fixed", {})
-        differ = [key for key in sorted(before.keys() & fixed.keys()) if before[key] != fixed[key]]
+        before = read_json(note)
+        differ = _differing(before.get("fixed", {}), fixed, before.get("axes", []), axes)
         if differ:
-            said = "; ".join(
-                f"{key}: {value_text(before[key])} there, {value_text(fixed[key])} here" for key in differ[:3]
-            )
             raise ConfigError(
-                f"output.dir={folder} holds a sweep with other settings ({said}). Choose another folder, or set "
-                "output.overwrite=true to repeat its runs."
+                f"output.dir={folder} holds a sweep with other settings ({'; '.join(differ)}). Choose another folder, "
+                "or set output.overwrite=true to repeat its runs."
             )
+        _refuse_other_results(folder, runs)
     make_folder(folder)
     write_json(note, {"axes": list(axes), "fixed": fixed})
+
+
+def _refuse_other_results(folder: Path, runs: Sequence[tuple[Mapping[str, Any], "RunConfig"]]) -> None:
+    """Raise ConfigError if one of `runs` has a result with other settings: it would only be refused one by one."""
+    for values, config in runs:
+        place = folder / run_name(values)
+        record = read_record(place)
+        if record is None or not record.settings or not (place / RESULT).exists():
+            continue
+        differ = _differing(record.settings, flat_settings(config))
+        if differ:
+            raise ConfigError(
+                f"{place} holds this run with other settings ({'; '.join(differ)}). Choose another output.dir, or set "
+                "output.overwrite=true to repeat the runs."
+            )
 
 
 def is_done(record: Record | None, config: "RunConfig", place: Path) -> bool:
@@ -123,11 +181,12 @@ def is_done(record: Record | None, config: "RunConfig", place: Path) -> bool:
 
 
 def _inputs(config: "RunConfig") -> Iterator[Path]:
-    """The files that a run reads: its image, or all slices in a folder, and the tables of its parameters."""
-    if config.geometry.path is not None:
-        image = image_path(config.geometry.path)
-        yield image
-        yield from image.iterdir() if image.is_dir() else ()
+    """The files that a run reads: image and particles, or all slices in a folder, and the tables of its parameters."""
+    for name in (config.geometry.path, config.geometry.particles):
+        if name is not None:
+            image = image_path(name)
+            yield image
+            yield from image.iterdir() if image.is_dir() else ()
     for value in (config.cell.parameter_set, *config.cell.overrides.values()):
         parts = value.values() if isinstance(value, Mapping) else (value,)
         yield from (Path(part).expanduser() for part in parts if isinstance(part, str) and Path(part).suffix in _TABLES)
@@ -140,6 +199,8 @@ def prepare(folder: Path, runs: Sequence[tuple[Mapping[str, Any], "RunConfig"]],
         name = run_name(values)
         record = read_record(folder / name)
         done.append(is_done(record, config, folder / name))
+        if done[-1] and record is not None and KEPT in record.reason:  # the reason is gone
+            write_record(folder, dataclasses.replace(record, reason=record.reason.partition(KEPT)[0].strip()))
         if not done[-1] and (record is None or record.status == FAILED):
             write_record(folder, Record(name, dict(values), settings=flat_settings(config), launch=launch))
     update(folder)
@@ -170,7 +231,8 @@ def perform(
 ) -> Record:
     """One run of the sweep in `folder`, whatever becomes of it; its record is stored, table and picture are refreshed.
 
-    A run that is over is not repeated unless it failed, one that was interrupted goes on.
+    A run that is over is not repeated unless it failed or a file that it reads has changed; one that was interrupted
+    goes on; one that another process is at is left alone.
 
     **Arguments:** `values`: the swept settings; `launch`: a run that has ended in the same launch is left alone, failed
     or not; `runner`: called as `simulator.workflows.run.run` (default), for tests.
@@ -179,29 +241,65 @@ def perform(
     """
     name = run_name(values)
     place = folder / name
-    old = read_record(place)
-    if old is not None and ((old.over and launch and old.launch == launch) or is_done(old, config, place)):
-        return old
     place.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(place):
-            pass
-    except ConfigError as error:  # another process is at it, and keeps its record
-        return dataclasses.replace(old, reason=str(error)) if old else Record(name, dict(values), RUNNING)
+    with _turn(place) as ours:
+        old = read_record(place)
+        if old is not None and ((old.over and launch and old.launch == launch) or is_done(old, config, place)):
+            return old
+        if not ours:  # whoever is at it keeps its record
+            busy = old or Record(name, dict(values))
+            return dataclasses.replace(busy, status=RUNNING, reason="Another process is at this run.")
+        record = Record(name, dict(values), RUNNING, settings=flat_settings(config), started=_now(), launch=launch)
+        record.host, record.pid = socket.gethostname(), os.getpid()
+        return _perform(config, folder, record, old, runner)
+
+
+@contextmanager
+def _turn(place: Path) -> Iterator[bool]:
+    """Hold the run in `place` for this process, from its first note to its last. Yields whether that is so."""
+    import fcntl
+
+    ours = True
+    with (place / TURN).open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            ours = False
+        except OSError:
+            pass  # a file system without locks: go without
+        try:
+            with locked(place):  # by a run outside of any sweep; ours takes this lock by itself
+                pass
+        except ConfigError:
+            ours = False
+        yield ours
+
+
+def _perform(
+    config: "RunConfig", folder: Path, record: Record, old: Record | None, runner: Callable[..., Any] | None
+) -> Record:
+    """Carry out the run of `record`, and store what became of it. `old`: what was known of it before."""
+    place = folder / record.name
+    result = _stamp(place / RESULT)
     # Our own notes lie in the folder before there is a result: that is no reason to refuse it.
     output = dataclasses.replace(
         config.output, dir=str(place), overwrite=config.output.overwrite or not (place / RESULT).exists()
     )
-    settings = flat_settings(config)
-    record = Record(name, dict(values), RUNNING, settings=settings, started=_now(), launch=launch)
-    record.host, record.pid = socket.gethostname(), os.getpid()
-    spent = old.wall_s if old and old.status in RESUMABLE and old.settings == settings else 0.0
+    same = old is not None and old.settings == record.settings
+    spent = old.wall_s if old and same and old.status in RESUMABLE else 0.0
     write_record(folder, record)
     start = time.monotonic()
     try:
-        _run(dataclasses.replace(config, output=output, resume=True), record, runner)
+        try:
+            _run(dataclasses.replace(config, output=output, resume=True), record, runner)
+        except ConfigError:
+            if not same or output.overwrite:
+                raise
+            # Refused with the same settings: a file that they name has another content by now.
+            output = dataclasses.replace(output, overwrite=True)
+            _run(dataclasses.replace(config, output=output, resume=True), record, runner)
     except KeyboardInterrupt:
-        record.status, record.reason = "interrupted", "Stopped at once; the last checkpoint is kept."
+        record.status, record.reason = "interrupted", STOPPED
         raise
     except (ConfigError, GeometryError) as error:
         record.status, record.reason = FAILED, str(error)
@@ -211,10 +309,26 @@ def perform(
             log.write(traceback.format_exc())
     finally:
         if record.status != RUNNING:  # else the process is being ended, to go on later
+            untouched = result is not None and _stamp(place / RESULT) == result
             record.wall_s, record.ended = spent + time.monotonic() - start, _now()
+            if untouched:  # it was only looked at
+                record.wall_s = old.wall_s if old else 0.0
+                if record.status == FAILED and old and old.over and old.status != FAILED:
+                    before = old.reason.partition(KEPT)[0]
+                    reason = f"{before} {KEPT}{record.reason}".strip()
+                    record = dataclasses.replace(old, reason=reason, launch=record.launch)
             write_record(folder, record)
             update(folder)
     return record
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Which version of a file is there: it changes when the file is written or replaced. None without a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def _run(config: "RunConfig", record: Record, runner: Callable[..., Any] | None) -> None:
@@ -225,7 +339,7 @@ def _run(config: "RunConfig", record: Record, runner: Callable[..., Any] | None)
         runner = run
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # one line in the table of all stands for its own
         outcome = runner(config, Console(file=nowhere))
-    record.status, record.summary = outcome.status, dict(outcome.summary)
+    record.status, record.summary, record.asked = outcome.status, dict(outcome.summary), outcome.asked
     record.reason = "" if outcome.status == "finished" else str(outcome.result.summary.get("message", ""))
 
 
@@ -246,19 +360,37 @@ def running(folder: Path, launch: str, wait: bool = False) -> list[str]:
         time.sleep(0.3)
 
 
-def mark_dead(folder: Path, launch: str, names: Iterable[str] | None = None, status: str = FAILED) -> list[str]:
+def mark_dead(
+    folder: Path, launch: str, names: Iterable[str] | None = None, status: str = FAILED, reason: str = KILLED
+) -> list[str]:
     """Note the runs of a launch that are recorded as running as failed: their processes are known to have ended.
 
-    `names`: only these; `status`: instead of failed. Returns their names.
+    `names`: only these; `status`, `reason`: instead of failed. Returns their names.
     """
     dead = [name for name in running(folder, launch) if names is None or name in names]
     for name in dead:
         record = read_record(folder / name)
         if record is not None:
-            record.status, record.reason, record.ended = status, KILLED, _now()
+            record.status, record.reason, record.ended = status, reason, _now()
             write_record(folder, record)
     update(folder)
     return dead
+
+
+def mark_stopped(folder: Path, launch: str, seconds: float = 3.0) -> list[str]:
+    """Note the runs of a launch whose processes were ended at once by Ctrl-C as interrupted. Returns their names.
+
+    `seconds`: how long to wait for the processes; one that goes on writes its record itself.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        records = [read_record(folder / name) for name in running(folder, launch)]
+        left = [record for record in records if record is not None and alive(record)]
+        if not left or time.monotonic() >= until:
+            break
+        time.sleep(0.1)
+    dead = [record.name for record in records if record is not None and record not in left]
+    return mark_dead(folder, launch, dead, "interrupted", STOPPED)
 
 
 def estimate_text(records: Sequence[Record], configs: Sequence["RunConfig"]) -> str:

@@ -33,7 +33,10 @@ STILLS = (".png", ".pdf", ".svg")
 #: quantities that `sweep.png` shows, as far as the runs have them
 SHOWN = ("capacity [mAh/g AM]", "utilisation [%]")
 WALL = "wall time [s]"
+#: stands in the settings of a run if no parameter is overridden
+NO_OVERRIDES = "cell.overrides"
 KILLED = "Its process ended without a word: killed, or out of memory."
+STOPPED = "Stopped at once; the last checkpoint is kept."
 _SAFE = re.compile(r"[^A-Za-z0-9.+-]+")
 _LONG = 32  # characters of a value in the name of a folder
 
@@ -54,6 +57,7 @@ class Record:
     launch: str = ""  # which call of the program it was last part of
     host: str = ""
     pid: int = 0
+    asked: bool = False  # a signal asked for its end; not stored
 
     @property
     def over(self) -> bool:
@@ -119,7 +123,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def read_record(place: Path) -> Record | None:
     """How the run in the folder `place` stands; None if nothing is known of it."""
-    known = {f.name for f in dataclasses.fields(Record)}
+    known = {f.name for f in dataclasses.fields(Record)} - {"asked"}
     found = {key: value for key, value in read_json(place / STATUS).items() if key in known}
     if not {"values", "status"} <= found.keys():
         return None
@@ -132,6 +136,7 @@ def write_record(folder: Path, record: Record) -> None:
     place = folder / record.name
     place.mkdir(exist_ok=True)
     values = dataclasses.asdict(record)
+    del values["asked"]
     values["summary"] = {k: v if math.isfinite(v) else None for k, v in record.summary.items()}
     write_json(place / STATUS, values)
 
@@ -142,17 +147,20 @@ def read_records(folder: Path) -> list[Record]:
     for record in found:
         if record.status == RUNNING and not alive(record):
             record.status, record.reason = FAILED, KILLED
-    axes = list(dict.fromkeys(key for record in found for key in record.values))
+    axes = swept(found)
     return sorted(found, key=lambda record: [_order(value_of(record, key)) for key in axes])
 
 
 def alive(record: Record) -> bool:
     """Whether the process of a running run may still exist. On another machine that is not known, and taken for so."""
-    if record.host != socket.gethostname():
-        return True
+    return record.host != socket.gethostname() or exists(record.pid)
+
+
+def exists(pid: int) -> bool:
+    """Whether a process of this machine is there, and not only still listed."""
     try:
-        os.kill(record.pid, 0)
-        state = Path(f"/proc/{record.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return False
     except (OSError, IndexError):  # not ours to ask, or a system without /proc
@@ -173,13 +181,44 @@ def _order(value: Any) -> tuple[int, float, str]:
     return 1, float(number[0]) if number else math.inf, text
 
 
+def swept(records: Iterable[Record]) -> list[str]:
+    """The settings that are swept in any of the runs."""
+    return list(dict.fromkeys(key for record in records for key in record.values))
+
+
+def mixed(records: Sequence[Record]) -> list[str]:
+    """Settings that are not swept and differ between runs all the same, as after `output.overwrite=true`.
+
+    Those that a swept choice of a group brings along differ by right, unless they do for one and the same choice.
+    """
+    known = [record for record in records if record.settings]
+    axes = swept(records)
+    found = []
+    for key in sorted({key for record in known for key in record.settings} - {*axes, NO_OVERRIDES}):
+        by = [axis for axis in axes if key.startswith(f"{axis}.")]
+        if any(axis in record.settings for axis in by for record in known):
+            continue  # a swept mapping, and its parts where it was not swept
+        seen: dict[str, set[str]] = {}
+        for record in known:
+            choice = value_text([value_of(record, axis) for axis in by])
+            seen.setdefault(choice, set()).add(value_text(record.settings.get(key)))
+        if any(len(texts) > 1 for texts in seen.values()):
+            found.append(key)
+    return found
+
+
 def rows(records: Sequence[Record]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Swept settings, and a row for each run: run, swept settings, status, reason, scalars, wall time, folder."""
-    axes = list(dict.fromkeys(key for record in records for key in record.values))
+    """Swept settings, and a row for each run.
+
+    Columns: run, swept settings, others that differ (`mixed`), status, reason, scalars, wall time, folder.
+    """
+    axes = swept(records)
+    others = mixed(records)
     scalars = list(dict.fromkeys(name for record in records for name in record.summary))
     found = []
     for record in records:
         row: dict[str, Any] = {"run": record.name, **{key: value_of(record, key) for key in axes}}
+        row |= {key: record.settings.get(key) for key in others}
         row |= {"status": record.status, "reason": record.reason}
         row |= {name: record.summary.get(name, math.nan) for name in scalars}
         found.append(row | {WALL: record.wall_s or math.nan, "folder": record.name})
@@ -257,8 +296,10 @@ def plot(folder: Path, output: Path, quantity: str | None = None, x: str | None 
         raise ConfigError(f"--output {output}: the extension must be one of {', '.join(STILLS)}.")
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"--output {output}: the folder does not exist. Create it first.")
-    axes, found = rows(read_records(folder))
-    scalars = [name for name, value in found[0].items() if isinstance(value, float) and name not in axes]
+    records = read_records(folder)
+    axes, found = rows(records)
+    settings = {*axes, *mixed(records)}
+    scalars = [name for name, value in found[0].items() if isinstance(value, float) and name not in settings]
     known = [name for name in scalars if any(math.isfinite(row[name]) for row in found)]
     if not known:
         raise ConfigError(f"No run of {folder} has a result to draw.")
@@ -276,20 +317,29 @@ def plot(folder: Path, output: Path, quantity: str | None = None, x: str | None 
 
 
 def _nearest(name: str, known: Sequence[str], flag: str) -> str:
-    """The one of `known` that `name` means: itself, without regard to case, or the only one that contains it."""
+    """The one of `known` that `name` means: itself, without regard to case, or the only one that begins with it, or
+    else contains it."""
     lower = name.lower()
-    for fits in (lambda k: k == name, lambda k: k.lower() == lower, lambda k: lower in k.lower()):
+    for fits in (
+        lambda k: k == name,
+        lambda k: k.lower() == lower,
+        lambda k: k.lower().startswith(lower),
+        lambda k: lower in k.lower(),
+    ):
         found = [key for key in known if fits(key)]
         if len(found) == 1:
             return found[0]
         if found:
             raise ConfigError(f"{flag} {name!r} may mean {', '.join(map(repr, found))}. Write one of them.")
-    raise ConfigError(f"{flag}: the sweep has no {name!r}.{did_you_mean(name, known)} All: {', '.join(known)}.")
+    hint = did_you_mean(name, known)  # without a near name it lists them all
+    every = "" if all(key in hint for key in known) else f" All: {', '.join(known)}."
+    raise ConfigError(f"{flag}: the sweep has no {name!r}.{hint}{every}")
 
 
 def table(records: Sequence[Record], title: str) -> Table:
     """The sweep for a terminal: what was swept, how each run ended, and its main numbers."""
     axes, found = rows(records)
+    axes = [*axes, *mixed(records)]
     scalars = [
         name for name in (*SHOWN, "final voltage [V]", WALL) if any(math.isfinite(r.get(name, math.nan)) for r in found)
     ]

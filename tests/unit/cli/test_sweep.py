@@ -1,11 +1,14 @@
 """`voxelyte run -m` and `voxelyte sweep`: sweeps through Hydra's own launchers, and what they do when runs fail."""
 
+import contextlib
 import csv
+import functools
 import json
 import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +23,7 @@ from simulator.cli import main, sweep
 from simulator.config.compose import load_sweep
 from simulator.errors import ConfigError
 from simulator.resources import conf_dir
+from simulator.workflows import sweep as workflow
 from simulator.workflows import sweep_table
 from simulator.workflows.folder import RESULT
 from simulator.workflows.sweep_table import Record, read_record, read_records, write_record
@@ -50,13 +54,15 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         name = Path(config.output.dir).name
         asked.append(name)
         end = ENDS.get(name, "finished")
+        asked_to_end = isinstance(end, tuple)
+        end = end[0] if asked_to_end else end
         if isinstance(end, BaseException):
             raise end
         (Path(config.output.dir) / RESULT).touch()
         capacity = 1e3 * config.cell.overrides.get("electrolyte.kappa", 1.0)
         result = SimpleNamespace(summary={"message": "It ended so."})
         summary = {"capacity [mAh/g AM]": capacity, "final voltage [V]": 4.2}
-        return SimpleNamespace(status=end, summary=summary, result=result)
+        return SimpleNamespace(status=end, summary=summary, result=result, asked=asked_to_end)
 
     monkeypatch.setattr(import_module("simulator.workflows.run"), "run", run)
     monkeypatch.setattr(sweep_table, "_draw", lambda path, *_: path.touch())
@@ -64,7 +70,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-ENDS: dict[str, str | BaseException] = {}
+ENDS: dict[str, str | tuple[str, str] | BaseException] = {}
+BY_SIGNAL = "after Ctrl-C"
 FAKE = ("geometry.path=a.npy", "geometry.voxel_size=1 um", "output.dir=out")
 
 
@@ -105,7 +112,7 @@ def test_failed_runs_do_not_stop_the_rest_and_are_repeated(runs: list[str], capf
 
 
 def test_an_interruption_ends_the_sweep_and_the_same_command_goes_on(runs: list[str], capfd) -> None:
-    ENDS["rtol-0.001"] = "interrupted"
+    ENDS["rtol-0.001"] = ("interrupted", BY_SIGNAL)
     assert main(words(*FAKE, "solver.rtol=1e-2,1e-3,1e-4")) == 130
     assert runs == ["rtol-0.01", "rtol-0.001"]
     assert "The same command goes on" in capfd.readouterr().err
@@ -113,6 +120,50 @@ def test_an_interruption_ends_the_sweep_and_the_same_command_goes_on(runs: list[
     ENDS.clear()
     assert main(words(*FAKE, "solver.rtol=1e-2,1e-3,1e-4")) == 0
     assert runs[2:] == ["rtol-0.001", "rtol-0.0001"]
+
+
+def test_an_interruption_that_nobody_asked_for_does_not_end_the_sweep(runs: list[str], capfd) -> None:
+    ENDS["rtol-0.01"] = "interrupted"  # as if solver.max_steps were used up, or the disk full
+    assert main(words(*FAKE, "solver.rtol=1e-2,1e-3")) == 3
+    assert runs == ["rtol-0.01", "rtol-0.001"]
+    assert "rtol-0.01: interrupted: It ended so." in capfd.readouterr().out
+
+
+def test_ctrl_c_during_the_last_writing_of_a_run_ends_the_sweep_after_it(runs: list[str], capfd) -> None:
+    ENDS["rtol-0.01"] = ("finished", BY_SIGNAL)
+    assert main(words(*FAKE, "solver.rtol=1e-2,1e-3")) == 130
+    assert runs == ["rtol-0.01"]
+    assert sweep_table.counts(read_records(Path("out"))) == "1 finished, 1 pending"
+    assert main(words(*FAKE, "solver.rtol=1e-2,1e-3")) == 0
+    assert runs == ["rtol-0.01", "rtol-0.001"]
+    capfd.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("group", "more"),
+    [
+        ("geometry=ct_nmc,ct_nmc_64", "geometry.coarsen=4"),  # inside what is swept
+        ("solver.rtol=1e-2,1e-3", "cell.am.D_s=2e-14"),  # not in the settings of the first call at all
+    ],
+)
+def test_a_setting_that_is_added_to_the_command_is_refused_before_anything_is_touched(
+    group: str, more: str, runs: list[str], capfd
+) -> None:
+    given = ["run", "-m", SHORT, *QUIET, group]
+    given += ["geometry.path=a.npy", FAKE[1], LABELS] if "rtol" in group else []
+    assert main([*given, "output.dir=out"]) == 0
+    before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    assert main([*given, more, "output.dir=out"]) == 2
+    assert more.partition("=")[0] in capfd.readouterr().err
+    assert {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()} == before
+    assert main([*given, more, "output.dir=out", "output.overwrite=true"]) == 0 and len(runs) == 4
+
+
+def test_a_setting_given_beside_a_swept_group_gets_a_folder_of_its_own(runs: list[str], capfd) -> None:
+    for coarsen in (4, 8):
+        assert main(["run", "-m", SHORT, *QUIET, "geometry=ct_nmc,ct_nmc_64", f"geometry.coarsen={coarsen}"]) == 0
+    assert len(runs) == 4 and len(list(Path("outputs").iterdir())) == 2
+    capfd.readouterr()
 
 
 @pytest.mark.parametrize(
@@ -212,21 +263,67 @@ def test_a_launcher_that_fails_by_itself_is_reported(tmp_path: Path, monkeypatch
         sweep._start([], [], launch, SimpleNamespace(print=lambda *_, **__: None))
 
 
-def test_workers_stop_when_the_file_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("event", ["asked", "main is gone"])
+def test_workers_stop_when_asked_or_when_the_program_is_gone(
+    event: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "setsid", lambda: None)  # the test session stays with its terminal
+    program = subprocess.Popen(["sleep", "60"])
+    launch = sweep.Launch("one", str(tmp_path), ("x",), "workers", main=program.pid)
+    other = sweep.Launch("two", str(tmp_path), ("x",), "workers", main=os.getpid())
+    other.stop.touch()  # of another launch into the same folder: none of ours
 
     def appear() -> None:
-        time.sleep(0.2)
-        (tmp_path / ".stop").touch()
+        time.sleep(0.5)
+        if event == "asked":
+            launch.stop.touch()
+        else:
+            program.kill()
 
     waiting = threading.Thread(target=appear)
     waiting.start()
-    reached = False
-    with sweep._watching(tmp_path / ".stop"):
+    reached, start = False, time.monotonic()
+    with sweep._watching(launch):
         time.sleep(30)  # the interruption cuts it short, or the next line is reached
         reached = True
     waiting.join()
-    assert not reached
+    program.kill()
+    program.wait()
+    assert not reached and time.monotonic() - start > 0.4
+
+
+def test_a_job_does_not_begin_when_the_program_is_gone(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    given = words(*FAKE, "solver.rtol=1e-3")[2:]
+    composed = SimpleNamespace(overrides=SimpleNamespace(task=given))
+    monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.get", lambda: composed)
+    monkeypatch.setattr(sweep, "_watching", lambda launch: contextlib.nullcontext())
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    for main_process, ends in ((int(gone.stdout), "pending"), (os.getpid(), "finished")):
+        launch = sweep.Launch("one", str(Path("out").resolve()), ("solver.rtol",), "workers", main=main_process)
+        monkeypatch.setenv(sweep.LAUNCH, json.dumps(vars(launch)))
+        assert sweep.job(None) == ends
+    assert runs == ["rtol-0.001"]
+
+
+def test_runs_that_a_second_ctrl_c_ends_are_interrupted_and_not_failed(tmp_path: Path, monkeypatch) -> None:
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+
+    def killed(given: list[str], launch: sweep.Launch) -> None:
+        for name, pid in (("a", int(gone.stdout)), ("b", os.getpid())):
+            here = {"host": socket.gethostname(), "pid": pid}
+            write_record(tmp_path, Record(name, {"x": name}, "running", launch=launch.id, **here))
+        os.kill(os.getpid(), signal.SIGINT)
+        assert launch.stop.exists()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(30)
+
+    monkeypatch.setattr(sweep, "_call_hydra", killed)
+    monkeypatch.setattr(workflow, "mark_stopped", functools.partial(workflow.mark_stopped, seconds=0.2))
+    launch = sweep.Launch("one", str(tmp_path), ("x",), "workers", workers=2)
+    assert sweep._start([], [], launch, SimpleNamespace(print=lambda *_, **__: None))
+    found = {record.name: (record.status, record.reason) for record in read_records(tmp_path)}
+    assert found == {"a": ("interrupted", sweep_table.STOPPED), "b": ("running", "")}  # one that is still at work
+    assert not list(tmp_path.glob(".stop*"))
 
 
 def test_the_queue_is_waited_for_until_it_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,58 @@ def test_values_are_in_order_of_their_size(given, expected):
     assert values_of([{"k": value} for value in given], "k") == expected
 
 
+def test_values_are_told_apart_and_named_with_as_few_digits_as_that_takes(tmp_path, drawn):
+    rows = grid(**{"a.seed": [10001, 10002, 10003], "T": [298.12, 298.15], "rtol": [0.1 + 0.2, 1 / 7]})
+    plot_sweep(rows, tmp_path / "a.png", axes=["a.seed", "T", "rtol"], quantities=[CAPACITY])
+    panels = [ax for ax in drawn[0].axes if ax.get_title()]
+    assert [ax.get_title() for ax in panels] == ["rtol = 0.1429", "rtol = 0.3"]
+    assert [t.get_text() for t in panels[0].get_xticklabels()] == ["10001", "10002", "10003"]
+    assert [t.get_text() for t in panels[0].get_yticklabels()] == ["298.12", "298.15"]
+    np.testing.assert_array_equal(panels[1].images[0].get_array(), [[0, 4, 8], [2, 6, 10]])
+    plot_sweep(grid(**{"a.seed": [10001, 10002]}), tmp_path / "b.png", axes=["a.seed"], quantities=[CAPACITY])
+    assert drawn[1].axes[0].lines[0].get_xydata().tolist() == [[10001.0, 0.0], [10002.0, 1.0]]
+
+
+def test_numbers_that_do_not_fit_into_their_cells_are_left_out(tmp_path, drawn):
+    for columns, lines in ((11, 2), (13, 2), (2, 60)):  # these fit; too many; too flat
+        rows = grid(x=list(range(columns)), y=list(range(lines)))
+        rows[1].update(status="voltage_limit")
+        rows[2].update(status="a_status_too_long_for_its_cell" if columns > 2 else "failed", **{CAPACITY: math.nan})
+        plot_sweep(rows, tmp_path / "a.png", axes=["x", "y"], quantities=[CAPACITY])
+    fit, many, flat = (cells(figure.axes[0]) for figure in drawn)
+    assert sorted(fit) == sorted([*map(str, {*range(22)} - {1, 2}), "1*"])
+    assert many == ["*"]  # what stopped early is still told
+    assert flat == ["*"]
+
+
+def test_equal_values_get_a_range_of_five_per_cent(tmp_path, drawn):
+    rows = grid(x=[1, 2], y=[1, 2])
+    for row in rows:
+        row[CAPACITY] = 200.0
+    plot_sweep(rows, tmp_path / "a.png", axes=["x", "y"], quantities=[CAPACITY])
+    norm = drawn[0].axes[0].images[0].norm
+    assert (norm.vmin, norm.vmax) == (190.0, 210.0)
+
+
+@pytest.mark.parametrize("axes", [["p.steps"], ["p.steps", "x"], ["x", "p.steps"], ["x", "y", "p.steps"]])
+def test_long_texts_are_lettered_and_written_out_below(axes, tmp_path, drawn):
+    steps = [["Charge at C/10 until 4.2 V", "Rest for 1 h"], ["Charge at C/3 until 4.2 V"], ["Rest for 1 h, " * 30]]
+    given = {key: steps if key == "p.steps" else [1, 2] for key in axes}
+    plot_sweep(grid(**given), tmp_path / "a.png", axes=axes, quantities=[CAPACITY])
+    (figure,) = drawn
+    shown = [t.get_text() for ax in figure.axes for t in (*ax.get_xticklabels(), *ax.get_yticklabels(), ax.title)]
+    for letter in "ABC":
+        assert letter in shown or f"steps = {letter}" in shown
+    assert not any("Charge" in text for text in shown)
+    below = figure.get_supxlabel().splitlines()
+    assert below[0] == "p.steps"
+    assert "A: Charge at C/10 until 4.2 V, Rest for 1 h" in below and "B: Charge at C/3 until 4.2 V" in below
+    figure.draw_without_rendering()
+    bounds = figure._supxlabel.get_window_extent()  # all of it is inside, and below the maps
+    assert bounds.x0 >= 0 and bounds.y0 >= 0 and bounds.x1 <= figure.bbox.width
+    assert all(ax.get_window_extent().y0 > bounds.y1 for ax in figure.axes)
+
+
 def test_without_any_value_there_is_no_picture(tmp_path):
     with pytest.raises(ConfigError, match="no value"):
         plot_sweep([{"x": 1, "status": "pending"}], tmp_path / "a.png", axes=["x"], quantities=[CAPACITY])

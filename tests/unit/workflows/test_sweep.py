@@ -38,7 +38,7 @@ class Runner:
             raise self.error
         (Path(config.output.dir) / RESULT).touch()
         message = SimpleNamespace(summary={"message": "Salt ran out."})
-        return SimpleNamespace(status=self.status, summary=SUMMARY, result=message)
+        return SimpleNamespace(status=self.status, summary=SUMMARY, result=message, asked=False)
 
 
 DRAW = sweep_table._draw
@@ -119,6 +119,41 @@ def test_a_folder_of_something_else_or_of_another_sweep_is_refused(folder: Path)
         sweep.open_sweep(folder.parent / "other", config(), axes)
 
 
+def test_a_setting_that_is_missing_on_one_side_is_another_one(folder: Path) -> None:
+    axes = ["solver.rtol"]
+    sweep.open_sweep(folder, config(), axes)
+    with pytest.raises(ConfigError, match="cell.am.D_s: default there, 2e-14 here"):
+        sweep.open_sweep(folder, config("cell.am.D_s=2e-14"), axes)
+    sweep.open_sweep(folder, config("cell.am.D_s=2e-14"), [*axes, "cell.am.D_s"])  # swept from now on
+    sweep.open_sweep(folder, config(), axes)
+
+
+def test_what_is_given_beside_a_swept_group_counts_as_fixed(folder: Path) -> None:
+    axes, given = ["geometry"], ["geometry.coarsen"]
+    four, eight = (load(["geometry=ct_nmc", f"geometry.coarsen={n}"]) for n in (4, 8))
+    assert sweep.sweep_folder(four, axes, given) != sweep.sweep_folder(eight, axes, given)
+    assert sweep.sweep_folder(four, axes) == sweep.sweep_folder(eight, axes)  # part of the choice
+    sweep.open_sweep(folder, four, axes, given)
+    with pytest.raises(ConfigError, match="geometry.coarsen: 4 there, 8 here"):
+        sweep.open_sweep(folder, eight, axes, given)
+    with pytest.raises(ConfigError, match="geometry.coarsen: 4 there, default here"):
+        sweep.open_sweep(folder, load(["geometry=ct_nmc"]), axes)
+    sweep.open_sweep(folder, four, ["solver.rtol"])  # one choice, other settings swept
+
+
+def test_a_run_that_is_there_with_other_settings_is_refused_before_anything_is_written(folder: Path) -> None:
+    values, axes = {"solver.rtol": 1e-3}, ["solver.rtol"]
+    sweep.open_sweep(folder, config(), axes)
+    sweep.perform(config("solver.krylov_max=30"), folder, values, "one", Runner())  # only its record knows
+    before = (folder / "sweep.json").read_bytes()
+    with pytest.raises(ConfigError, match="rtol-0.001 holds this run with other settings .*krylov_max: 30 there, 40"):
+        sweep.open_sweep(folder, config(), axes, (), [(values, config())])
+    assert (folder / "sweep.json").read_bytes() == before
+    sweep.open_sweep(folder, config(), axes, (), [({"solver.rtol": 1e-4}, config())])  # that one is new
+    anew = config("output.overwrite=true")
+    sweep.open_sweep(folder, anew, axes, (), [(values, anew)])
+
+
 # one run
 
 
@@ -155,6 +190,83 @@ def test_a_changed_image_or_setting_lets_the_run_decide_itself(folder: Path) -> 
     os.utime("a.npy", (later, later))
     sweep.perform(config("solver.krylov_max=30"), folder, values, "four", runner)
     assert len(runner.asked) == 3
+
+
+class Refusing(Runner):
+    """As `run` when the content of an image has changed: it wants to be told to overwrite."""
+
+    def __call__(self, config, console):
+        if not config.output.overwrite:
+            self.asked.append(config)
+            raise ConfigError("output.dir holds the results of another run (the content of a file differs).")
+        return super().__call__(config, console)
+
+
+@pytest.mark.parametrize("status", ["finished", "interrupted"])
+def test_a_run_of_an_image_that_has_changed_is_repeated(folder: Path, status: str) -> None:
+    values = {"solver.rtol": 1e-3}
+    sweep.perform(config(), folder, values, "one", Runner(status))
+    os.utime("a.npy", (2e9, 2e9))
+    runner = Refusing()
+    record = sweep.perform(config(), folder, values, "two", runner)
+    assert (record.status, record.reason, record.launch) == ("finished", "", "two")
+    assert [asked.output.overwrite for asked in runner.asked] == [False, True]  # only once it is known to differ
+
+
+def test_a_run_that_cannot_be_repeated_keeps_its_numbers_and_says_so_until_it_can(folder: Path) -> None:
+    values = {"solver.rtol": 1e-3}
+    first = sweep.perform(config(), folder, values, "one", Runner())
+    for changed in (config("solver.krylov_max=30"), config("output.overwrite=true")):
+        sweep.perform(changed, folder, values, "two", Runner(error=ConfigError("Not so.")))
+        kept = read_record(folder / "rtol-0.001")
+        assert (kept.status, kept.reason, kept.settings) == ("finished", "Not repeated: Not so.", first.settings)
+        assert kept.summary["capacity [mAh/g AM]"] == 100.0 and kept.wall_s == first.wall_s
+    assert sweep.prepare(folder, [(values, config())], "three") == [True]
+    assert read_record(folder / "rtol-0.001").reason == ""
+
+
+def test_looking_at_a_finished_result_does_not_change_its_time(folder: Path) -> None:
+    values = {"solver.rtol": 1e-3}
+
+    class Looking(Runner):
+        """As `run` does when all is there: the result stays as it is."""
+
+        def __call__(self, config, console):
+            message = SimpleNamespace(summary={"message": ""})
+            return SimpleNamespace(status="finished", summary=SUMMARY, result=message, asked=False)
+
+    record = sweep.perform(config(), folder, values, "one", Runner())
+    write_record(folder, dataclasses.replace(record, wall_s=1000.0))
+    os.utime("a.npy", (2e9, 2e9))  # written again with the same content
+    assert sweep.perform(config(), folder, values, "two", Looking()).wall_s == 1000.0
+    (folder / "rtol-0.001" / "status.json").unlink()
+    assert sweep.perform(config(), folder, values, "three", Looking()).wall_s == 0.0  # not known any more
+
+
+def test_a_second_launch_leaves_a_running_run_and_its_record_alone(folder: Path) -> None:
+    values, second = {"solver.rtol": 1e-3}, Runner()
+    seen = []
+
+    class Slow(Runner):
+        def __call__(self, config, console):
+            seen.append(sweep.perform(config_now, folder, values, "two", second).status)
+            seen.append(read_record(folder / "rtol-0.001").launch)
+            return super().__call__(config, console)
+
+    config_now = config()
+    record = sweep.perform(config_now, folder, values, "one", Slow())
+    assert seen == ["running", "one"] and second.asked == []
+    assert record.status == "finished" and read_record(folder / "rtol-0.001").launch == "one"
+
+
+def test_a_changed_file_of_particles_is_noticed(folder: Path) -> None:
+    runner = Runner()
+    for time, runs in ((1e9, 1), (1e9, 1), (2e9, 2)):
+        Path("particles.npy").touch()
+        os.utime("particles.npy", (time, time))
+        os.utime("a.npy", (1e9, 1e9))
+        sweep.perform(config("geometry.particles=particles.npy"), folder, {"solver.rtol": 1e-3}, "", runner)
+        assert len(runner.asked) == runs
 
 
 def test_a_changed_table_or_slice_is_noticed(folder: Path) -> None:
@@ -286,6 +398,33 @@ def test_the_table_has_a_row_for_each_run_and_every_number(table: Path) -> None:
     assert [r["capacity [mAh/g AM]"] for r in rows] == ["", "100.0", "100.0"]
     assert all((table / r["folder"]).is_dir() for r in rows)
     assert (table / "sweep.png").exists()
+
+
+def test_settings_that_differ_without_being_swept_get_a_column(folder: Path) -> None:
+    for choice in ("ct_nmc", "ct_nmc_64"):
+        chosen = load([f"geometry={choice}", "solver.rtol=1e-2"])
+        sweep.perform(chosen, folder, {"geometry": choice}, "one", Runner())
+    assert sweep_table.mixed(read_records(folder)) == []  # what a choice brings along belongs to it
+    more = load(["geometry=ct_nmc", "solver.krylov_max=30", "geometry.coarsen=2", "cell.am.D_s=2e-14"])
+    sweep.perform(more, folder, {"geometry": "ct_nmc", "solver.rtol": 1e-3}, "two", Runner())
+    expected = ["cell.am.D_s", "geometry.coarsen", "solver.krylov_max"]
+    assert sweep_table.mixed(read_records(folder)) == expected
+    with (folder / "sweep.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0])[:7] == ["run", "geometry", "solver.rtol", *expected, "status"]
+    by_run = {row["run"]: [row[key] for key in expected] for row in rows}
+    assert sorted(by_run.values()) == [["", "1", "40"], ["", "1", "40"], ["2e-14", "2", "30"]]
+    with pytest.raises(ConfigError, match="no 'krylov_max'"):  # a setting, not a result
+        sweep_table.plot(folder, folder / "a.png", "krylov_max")
+
+
+def test_the_beginning_of_a_name_goes_before_its_middle_and_no_name_is_listed_twice() -> None:
+    known = ["solver wall time [s]", "wall time [s]", "capacity [mAh/g AM]"]
+    assert sweep_table._nearest("wall time", known, "--plot") == "wall time [s]"
+    for wrong in ("foo", "capcity [mAh/g AM]"):
+        with pytest.raises(ConfigError) as error:
+            sweep_table._nearest(wrong, known, "--plot")
+        assert str(error.value).count("solver wall time [s]") == 1
 
 
 def test_the_table_is_remade_from_the_folders_alone(table: Path) -> None:
