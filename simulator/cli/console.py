@@ -2,9 +2,11 @@
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
+
+from simulator.errors import ConvergenceError
 
 EXIT_STOPPED = 3  # by physics or numerics
 STATUS_CODES = {"finished": 0, "interrupted": 130}  # of a run; every other status: EXIT_STOPPED
@@ -29,3 +31,14 @@ def plain_warnings() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)  # what a user should know, whatever Python is told to hide
         warnings.showwarning = show
         yield
+
+
+def exit_code(job: Callable[[], object]) -> int:
+    """Do `job` with plain warnings. Returns 0, or `EXIT_STOPPED` after a line on stderr if it does not converge."""
+    try:
+        with plain_warnings():
+            job()
+    except ConvergenceError as error:
+        print(f"voxelyte: error: {error}", file=sys.stderr)
+        return EXIT_STOPPED
+    return 0

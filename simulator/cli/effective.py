@@ -1,13 +1,11 @@
 """`voxelyte effective`: effective conductivity and tortuosity factor of an image."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simulator.cli.console import EXIT_STOPPED, plain_warnings
+from simulator.cli.console import exit_code
 from simulator.cli.settings import load_settings
-from simulator.errors import ConvergenceError
 
 if TYPE_CHECKING:
     from simulator.config import EffectiveConfig
@@ -21,13 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     settings = load(_parser().parse_args(arguments).words)
     from simulator.workflows.effective import effective
 
-    try:
-        with plain_warnings():
-            effective(settings)
-    except ConvergenceError as error:
-        print(f"voxelyte: error: {error}", file=sys.stderr)
-        return EXIT_STOPPED
-    return 0
+    return exit_code(lambda: effective(settings))
 
 
 def load(words: Sequence[str]) -> "EffectiveConfig":

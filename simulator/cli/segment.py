@@ -2,13 +2,11 @@
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simulator.cli.console import EXIT_STOPPED, plain_warnings
+from simulator.cli.console import exit_code
 from simulator.cli.settings import load_settings
-from simulator.errors import ConvergenceError
 
 if TYPE_CHECKING:
     from simulator.config import SegmentConfig
@@ -27,13 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     settings = load(_parser().parse_args(arguments).words)
     from simulator.workflows.segment import segment_file
 
-    try:
-        with plain_warnings():
-            segment_file(settings)
-    except ConvergenceError as error:
-        print(f"voxelyte: error: {error}", file=sys.stderr)
-        return EXIT_STOPPED
-    return 0
+    return exit_code(lambda: segment_file(settings))
 
 
 def load(words: Sequence[str]) -> "SegmentConfig":
