@@ -23,25 +23,28 @@ _SHOWN = {
 def main(arguments: Sequence[str]) -> int:
     """Make the electrode that `arguments` describe and write its files. Returns 0."""
     options = _parser().parse_intermixed_args(arguments)
+    import numpy as np
+
     from simulator import config  # Hydra takes 0.2 s, which --help should not cost
 
     settings = config.load(full_words(options.overrides)).geometry
     from rich.console import Console
     from rich.table import Table
 
-    from simulator.geometry import particle_facts
+    from simulator.geometry import AM
     from simulator.workflows.generate import IMAGE, PARTICLES, generate
 
     with plain_warnings():
         made = generate(settings, None if options.output is None else options.output.expanduser())
     electrode = made.electrode
+    assert electrode.particle is not None  # found if there were none
     facts, size = electrode.summary(), [1e6 * h for h in electrode.voxel_size]
     table = Table(show_header=False, title=str(made.folder), title_justify="left")
     table.add_column()
     table.add_column(justify="right")
     table.add_row("voxels (z, y, x)", " x ".join(map(str, electrode.shape)))
     table.add_row("voxel size (z, y, x)", " x ".join(f"{h:.4g}" for h in size) + " um")
-    table.add_row("particles", str(len(particle_facts(electrode))))
+    table.add_row("particles", str(np.unique(electrode.particle[electrode.phase == AM]).size))
     for key, text in _SHOWN.items():
         if float(facts[key]) or "fraction" not in key:
             table.add_row(text, f"{100 * float(facts[key]):.2f} %")

@@ -5,6 +5,7 @@ name. `__post_init__` converts texts with a unit to SI and checks the ranges: an
 Nothing here imports JAX.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,20 +20,20 @@ from simulator.units import parse_length, parse_quantity
 PRECISIONS = ("mixed", "double")
 SIDES = ("start", "end")
 _MOST_LAYERS = 4096
-#: settings that turn, cut, resample or press an electrode, and their defaults
-_CHANGING: dict[str, Any] = {
-    "thickness_axis": 0,
-    "separator_side": "start",
-    "crop": None,
-    "coarsen": 1,
-    "resample": None,
-    "mirror": [],
-    "quarter_turns": 0,
-    "trim": False,
-    "thickness": None,
-}
-#: settings that say how pores and solid are placed, and their defaults
-_PLACING = {"texture": "blobs", "grain": None, "pores": "random", "seed": 0}
+#: settings that turn, cut, resample or press an electrode
+_CHANGING = (
+    "thickness_axis",
+    "separator_side",
+    "crop",
+    "coarsen",
+    "resample",
+    "mirror",
+    "quarter_turns",
+    "trim",
+    "thickness",
+)
+#: settings that say how pores and solid are placed
+_PLACING = ("texture", "grain", "pores", "seed")
 #: Fields that a run can save, by the names of the result file.
 FIELDS = ("sto", "phi_s", "phi_e", "c_e", "j")
 #: Keys of one value of a parameter that is given as a mapping.
@@ -208,7 +209,7 @@ class GeometryConfig:
                 "geometry.voxel_size=0.5e-6 geometry.porosity=0.12."
             )
 
-        idle = [name for name, usual in _PLACING.items() if getattr(self, name) != usual]
+        idle = self._unusual(_PLACING)
         if idle and self.generate is None and not self.places_phases:
             name = idle[0]
             raise ConfigError(
@@ -219,7 +220,15 @@ class GeometryConfig:
     @property
     def is_changed(self) -> bool:
         """Whether the electrode is turned, cut, resampled or pressed before its phases are placed."""
-        return any(getattr(self, name) != usual for name, usual in _CHANGING.items())
+        return bool(self._unusual(_CHANGING))
+
+    def _unusual(self, names: Sequence[str]) -> list[str]:
+        """Those of `names` whose values are not the defaults."""
+        usual = {
+            f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+            for f in dataclasses.fields(self)
+        }
+        return [name for name in names if getattr(self, name) != usual[name]]
 
     @property
     def places_phases(self) -> bool:

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -226,6 +226,24 @@ class Electrode:
         surface = self.free_surface
         area = surface.face_area * surface.weight if corrected else surface.face_area
         return float(area[~surface.to_separator].sum()) / self.volume
+
+    def altered(
+        self, *, phase: NDArray[np.uint8] | None = None, particle: NDArray[np.int32] | None = None
+    ) -> "Electrode":
+        """A copy with other phases or particle labels; what has been computed and still holds goes along.
+
+        With the same phases that is all but the facts of the particles, with the same active material its surface.
+        """
+        copy = replace(
+            self,
+            phase=self.phase if phase is None else phase,
+            particle=self.particle if particle is None else particle,
+        )
+        kept: tuple[str, ...] = ("free_surface", "_connectivity", "_voxel_counts")
+        if phase is not None:
+            kept = ("free_surface",) if np.array_equal(copy.phase == AM, self.phase == AM) else ()
+        vars(copy).update({name: found for name, found in vars(self).items() if name in kept})
+        return copy
 
     def crop(self, z: Range = None, y: Range = None, x: Range = None) -> "Electrode":
         """Part of the electrode: each of `z`, `y`, `x` is (start, stop) in voxels, a slice, or None for all.

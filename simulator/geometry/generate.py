@@ -15,7 +15,7 @@ from simulator.geometry.electrode import Electrode, VoxelSize, voxel_edges
 from simulator.geometry.packing import DENSEST, pack, sample_diameters
 from simulator.geometry.particles import ordered_labels
 from simulator.geometry.phases import AM, PORE
-from simulator.geometry.placement import DEFAULT_GRAIN, check_number, checked_seed, place_phases
+from simulator.geometry.placement import check_number, check_share, checked_seed, grain_size, place_phases
 from simulator.geometry.shapes import MIN_VOXELS, voxelise
 from simulator.units import parse_length
 
@@ -63,8 +63,9 @@ def generate_electrode(
     rng = np.random.default_rng(checked_seed(seed))
     grains = None
     if texture == "grains":
-        _check_solid(am_fraction, porosity)
-        grains = 1.0 - am_fraction - porosity, _grain_diameter(grain, voxel_edges(voxel_size))
+        left = 1.0 - am_fraction
+        check_share("porosity", porosity, 0.0, left + 1e-9, f"am_fraction is {am_fraction:g}.")
+        grains = left - porosity, grain
     recipe = _Recipe(shape, voxel_size, am_fraction, kind, diameter, spread, diameters, roughness, ends)
     skeleton, centres = _packed(recipe, grains, rng)
     field = None if centres is None else _distance_field(skeleton, centres, ends)
@@ -127,11 +128,11 @@ class _Recipe(NamedTuple):
 
 
 def _packed(
-    recipe: _Recipe, grains: tuple[float, float] | None, rng: np.random.Generator
+    recipe: _Recipe, grains: tuple[float, float | str | None] | None, rng: np.random.Generator
 ) -> tuple[Electrode, NDArray[np.float64] | None]:
     """The skeleton, and the centres (n, 3) [m] of the grains packed with its particles.
 
-    `grains`: volume fraction and diameter [m]; None: none. More than `_MOST_GRAINS` are not packed.
+    `grains`: volume fraction, and diameter as in `place_phases`; None: none. More than `_MOST_GRAINS` are not packed.
     """
     from skimage.measure import label  # a fifth of a second, needed here alone
 
@@ -165,13 +166,14 @@ def _packed(
             recipe.am_fraction * volume, diameter=d50, spread=recipe.spread, largest=max(min(box), d50), rng=rng
         )
         _check_median(drawn, d50)
-    soft = np.empty(0) if grains is None else _grains(*grains, volume)
+    share, given = grains or (0.0, None)
+    soft = np.empty(0) if share <= 0.0 else _grains(share, grain_size(box, size, "grains", given), volume)
     centres = pack(np.concatenate([drawn, soft]), box, ends=recipe.ends, rng=rng).centres
     if soft.size:
         # Loose particles and grains mix as spheres of their true sizes. Then they are pressed: grains yield and
         # particles do not, so the grains shrink until all fill `DENSEST`; later they grow around their centres.
-        room = max(DENSEST - recipe.am_fraction, _LEAST_ROOM) / grains[0] if grains else 1.0
-        hard = np.concatenate([drawn, soft * min(1.0, float(np.cbrt(room)))])
+        room = max(DENSEST - recipe.am_fraction, _LEAST_ROOM)
+        hard = np.concatenate([drawn, soft * min(1.0, float(np.cbrt(room / share)))])
         centres = pack(hard, box, ends=recipe.ends, rng=rng, start=centres).centres
     labels, _ = voxelise(
         shape,
@@ -233,29 +235,14 @@ def _median(diameters: NDArray[np.float64]) -> float:
     return float(order[np.searchsorted(volume, 0.5 * volume[-1])])
 
 
-def _check_solid(am_fraction: float, porosity: float) -> None:
-    if not 0.0 <= porosity <= 1.0 - am_fraction + 1e-9:
-        raise GeometryError(
-            f"porosity must lie in [0, {1.0 - am_fraction:.4g}], got {porosity!r}: am_fraction is {am_fraction:g}."
-        )
-
-
-def _grain_diameter(grain: float | str | None, voxel_size: tuple[float, float, float]) -> float:
-    given = DEFAULT_GRAIN if grain is None else parse_length(grain, "grain")
-    return max(given, 2.0 * min(voxel_size))
-
-
 def _distance_field(electrode: Electrode, centres: NDArray[np.float64], ends: str) -> NDArray[np.float32]:
     """Distance [m] of every voxel outside the particles to the nearest of `centres`; 0 inside particles."""
     lengths = np.array(electrode.size_m)
+    periods = np.where([ends == "walls", False, False], 0.0, lengths)
     # a length of 0 tells the tree that an axis does not repeat
-    tree = cKDTree(np.mod(centres, lengths) if ends == "periodic" else centres, boxsize=_periods(lengths, ends))
+    tree = cKDTree(np.mod(centres, lengths) if ends == "periodic" else centres, boxsize=periods)
     outside = np.argwhere(electrode.phase != AM)
     distance, _ = tree.query((outside + 0.5) * electrode.voxel_size)
     field = np.zeros(electrode.shape, dtype=np.float32)
     field[tuple(outside.T)] = distance
     return field
-
-
-def _periods(lengths: NDArray[np.float64], ends: str) -> NDArray[np.float64]:
-    return np.where([ends == "walls", False, False], 0.0, lengths)

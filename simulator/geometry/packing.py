@@ -10,6 +10,7 @@ doi:10.1103/PhysRevLett.97.170201.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import NamedTuple
 
@@ -53,9 +54,25 @@ class Packing:
     diameters: Floats  # (n,) [m]
     box: tuple[float, float, float]  # z, y, x [m]
     ends: str  # one of `ENDS`
-    max_overlap: float  # of all pairs, relative to the smaller diameter [-]
-    mean_overlap: float  # mean over the spheres of the deepest overlap of each [-]
-    union_share: float  # volume of the union of the spheres / box, overlaps counted by pairs [-]
+
+    @cached_property
+    def _overlap(self) -> tuple[Floats, float]:
+        return _overlaps(self.centres, self.diameters / 2, np.array(self.box), self.ends)
+
+    @property
+    def max_overlap(self) -> float:
+        """Deepest of all pairs, relative to the smaller diameter [-]."""
+        return float(self._overlap[0].max())
+
+    @property
+    def mean_overlap(self) -> float:
+        """Mean over the spheres of the deepest overlap of each [-]."""
+        return float(self._overlap[0].mean())
+
+    @property
+    def union_share(self) -> float:
+        """Volume of the union of the spheres / box, overlaps counted by pairs [-]."""
+        return self.volume_share - self._overlap[1] / math.prod(self.box)
 
     @property
     def volume_share(self) -> float:
@@ -201,16 +218,11 @@ def pack(
     wrapped = np.mod(centres[:, periodic], lengths[periodic])
     # a tiny negative number modulo the length is the length itself
     centres[:, periodic] = np.where(wrapped < lengths[periodic], wrapped, 0.0)
-    deepest, shared = _overlaps(centres, size / 2, lengths, ends)
-    union = float(np.pi / 6 * (size**3).sum() - shared) / float(lengths.prod())
     return Packing(
         centres=centres,
         diameters=size,
         box=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
         ends=ends,
-        max_overlap=float(deepest.max()),
-        mean_overlap=float(deepest.mean()),
-        union_share=union,
     )
 
 

@@ -1,6 +1,6 @@
 """Particles: the active material split at its necks, and the facts of each particle."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +49,7 @@ def label_particles(electrode: "Electrode", *, min_distance: float | None = None
     step = min(electrode.voxel_size)
     sampling = [h / step for h in electrode.voxel_size]
     if am.all():  # no surface, so no distance to it: one body
-        return replace(electrode, particle=np.ones(am.shape, dtype=np.int32))
+        return electrode.altered(particle=np.ones(am.shape, dtype=np.int32))
     distance = ndimage.distance_transform_edt(am, sampling=sampling)
     distance = ndimage.gaussian_filter(distance, [_SMOOTHING / s for s in sampling], mode="nearest")
     distance[~am] = 0.0
@@ -57,7 +57,7 @@ def label_particles(electrode: "Electrode", *, min_distance: float | None = None
     seeds, n = ndimage.label(local_maxima(distance, connectivity=1, allow_borders=True) & am)
     basin = watershed(-distance, markers=seeds, connectivity=1, mask=am)
     owner = _joined(basin, n, distance, min_distance, electrode.voxel_size)
-    return replace(electrode, particle=ordered_labels(owner[basin]))
+    return electrode.altered(particle=ordered_labels(owner[basin]))
 
 
 def _joined(

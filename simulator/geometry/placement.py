@@ -6,7 +6,8 @@ is set apart from it, on the voxels that touch a particle: as many of them becom
 particles' free surface covered; the other pores go where they touch no particle.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -70,13 +71,13 @@ def place_phases(
     free = int(np.count_nonzero(solid))
     room, half = free / voxels, 0.5 / voxels  # targets are met to half a voxel
     wanted = electrode.porosity if porosity is None else porosity
-    _check_share("porosity", wanted, 0.0, room + half, f"{100 * room:.2f} % of the electrode is not active material.")
+    check_share("porosity", wanted, 0.0, room + half, f"{100 * room:.2f} % of the electrode is not active material.")
     if coverage is not None:
-        _check_share("coverage", coverage, 0.0, 1.0, "It is the covered share of the particles' free surface.")
+        check_share("coverage", coverage, 0.0, 1.0, "It is the covered share of the particles' free surface.")
     for name, value, known in (("texture", texture, TEXTURES), ("pores", pores, PORE_PLACES)):
         if value not in known:
             raise GeometryError(f"{name} cannot be {value!r}.{did_you_mean(str(value), known)}")
-    size = _grain_size(electrode, texture, grain)
+    size = grain_size(electrode.size_m, electrode.voxel_size, texture, grain)
     thickness = None if coating is None else parse_length(coating, "coating")
     if thickness is not None and (cbd_fraction is not None or thickness < 0):
         raise GeometryError(
@@ -87,7 +88,7 @@ def place_phases(
     n_cbd = None
     if cbd_fraction is not None:
         left = (free - n_pores) / voxels
-        _check_share(
+        check_share(
             "cbd_fraction", cbd_fraction, 0.0, left + half, f"Particles and {100 * wanted:.4g} % pores leave it."
         )
         n_cbd = min(round(cbd_fraction * voxels), free - n_pores)
@@ -109,10 +110,7 @@ def place_phases(
         filled = np.flatnonzero(phase == CBD)
         patches = _texture(electrode, texture, size, second).reshape(-1)[filled]
         phase.reshape(-1)[filled[np.argsort(patches, kind="stable")[n_cbd:]]] = ELECTROLYTE
-    placed = replace(electrode, phase=phase)
-    if coverage is not None:
-        # The particles are the same, and so is their surface: what has been computed need not be again.
-        vars(placed)["free_surface"] = electrode.free_surface
+    placed = electrode.altered(phase=phase)
     if coverage is not None and abs(placed.coverage - coverage) > COVERAGE_TOLERANCE:
         raise GeometryError(
             f"A coverage of {coverage:.4f} can be met only to {placed.coverage:.4f}: the particles have too few free "
@@ -132,7 +130,7 @@ def reachable_coverage(electrode: Electrode, porosity: float | None = None) -> t
     solid = electrode.phase != AM
     free = int(np.count_nonzero(solid))
     wanted = electrode.porosity if porosity is None else porosity
-    _check_share("porosity", wanted, 0.0, (free + 0.5) / solid.size, "The rest is active material.")
+    check_share("porosity", wanted, 0.0, (free + 0.5) / solid.size, "The rest is active material.")
     return _limits(_shell(electrode), free, min(round(wanted * solid.size), free))
 
 
@@ -142,23 +140,30 @@ def check_number(name: str, value: object) -> None:
         raise GeometryError(f"{name} must be a number, got {value!r}.")
 
 
-def _check_share(name: str, value: float, low: float, high: float, why: str) -> None:
+def check_share(name: str, value: float, low: float, high: float, why: str) -> None:
+    """**Errors:** `GeometryError` if `value` is no number in [low, high]; `why` ends the message."""
     check_number(name, value)
     if not low <= value <= high:
         raise GeometryError(f"{name} must lie in [{low:g}, {high:.4g}], got {value!r}. {why}")
 
 
 def checked_seed(seed: int) -> int:
+    """`seed` as it is. **Errors:** `GeometryError` if it is no whole number >= 0."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise GeometryError(f"seed must be a whole number >= 0, got {seed!r}.")
     return int(seed)
 
 
-def _grain_size(electrode: Electrode, texture: str, grain: float | str | None) -> float:
-    """Diameter of grains or patches [m], checked against voxels and box."""
-    least = _LEAST_GRAIN * min(electrode.voxel_size)
+def grain_size(
+    box: Sequence[float], voxel_size: tuple[float, float, float], texture: str, grain: float | str | None
+) -> float:
+    """Diameter of grains or patches [m] in a `box` (z, y, x) [m]; None: the default, as far as it fits.
+
+    **Errors:** `GeometryError` if it suits voxels or box not.
+    """
+    least = _LEAST_GRAIN * min(voxel_size)
     # grains are spheres and must fit; patches may be longer than thin electrodes are thick
-    most = min(electrode.size_m) if texture == "grains" else max(electrode.size_m) / 2
+    most = min(box) if texture == "grains" else max(box) / 2
     if grain is None:
         return min(max(DEFAULT_GRAIN, least), most)
     size = parse_length(grain, "grain")

@@ -110,7 +110,7 @@ def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
         electrode = trim(electrode)
     if config.thickness is not None:
         if config.porosity is not None:  # only the particles have to fit: all else is placed anew
-            electrode = replace(electrode, phase=np.where(electrode.phase == AM, np.uint8(AM), np.uint8(PORE)))
+            electrode = electrode.altered(phase=np.where(electrode.phase == AM, np.uint8(AM), np.uint8(PORE)))
         electrode = calender(electrode, config.thickness)
     if config.places_phases and (config.generate is None or config.is_changed):
         electrode = place_phases(electrode, **_placement(config))

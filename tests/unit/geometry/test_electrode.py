@@ -224,3 +224,23 @@ def test_voxel_size_without_a_known_unit_is_a_configuration_error():
 def test_direct_construction_refuses_codes_that_are_not_canonical():
     with pytest.raises(GeometryError, match=r"values 0\.\.7.*from_array"):
         Electrode(np.array([[[0, 1, 7]]]), (UM, UM, UM))
+
+
+def test_an_altered_copy_keeps_what_still_holds_and_nothing_else() -> None:
+    phase = np.zeros((4, 4, 4), dtype=np.uint8)
+    phase[1:3, 1:3, 1:3], phase[0] = 1, 2
+    electrode = Electrode(phase, (1e-6,) * 3)
+    surface, found = electrode.free_surface, electrode._connectivity
+    assert 0.0 < electrode.coverage < 1.0  # the particle lies on the binder
+    labelled = electrode.altered(particle=(phase == 1).astype(np.int32))
+    assert labelled.free_surface is surface and labelled._connectivity is found
+    other = np.where(phase == 2, np.uint8(0), phase)  # the binder is gone, the particle stays
+    bare = electrode.altered(phase=other)
+    assert bare.free_surface is surface and bare._connectivity is not found
+    assert bare.coverage == 0.0 and bare.porosity == 1 - 8 / 64
+    larger = electrode.altered(phase=np.where(phase == 2, np.uint8(1), phase))
+    assert larger.free_surface is not surface
+    fresh = Electrode(larger.phase, (1e-6,) * 3)
+    assert larger.specific_area() == fresh.specific_area() and larger.coverage == pytest.approx(
+        fresh.coverage, nan_ok=True
+    )
