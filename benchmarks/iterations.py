@@ -18,10 +18,10 @@ from simulator.geometry import load_electrode
 from simulator.model import build_cell
 from simulator.model.newton import NewtonOptions
 from simulator.model.residual import Drive
-from simulator.model.timestep import ErrorScales, attempt, consistent_state
+from simulator.model.timestep import ErrorScales, attempt, consistent_state, resting_state
 from simulator.resources import mesh_path
 
-SCALES = ErrorScales(voltage=2e-4, sto=1e-3, c_e=1.0)
+SCALES = ErrorScales(voltage=2e-4, sto=1e-3, c_e=1.0, side=1e-2)
 
 
 def measure(size: int, steps: list[float], sto: float) -> list[dict[str, float]]:
@@ -33,8 +33,8 @@ def measure(size: int, steps: list[float], sto: float) -> list[dict[str, float]]
     current = 0.1 * cell.one_c
     drive = Drive(jnp.asarray(current), jnp.zeros(()), jnp.ones(()))
     options = NewtonOptions()
-    j = jnp.zeros(cell.model.faces.area.shape)
-    begin, _ = consistent_state(cell.initial_fields(), j, drive, cell.model, current, options)
+    rest = resting_state(cell.initial_fields(), cell.initial_side(), cell.model)
+    begin, _ = consistent_state(rest, drive, cell.model, current, options)
     assert begin is not None
     moving = attempt(begin, 300.0, drive, cell.model, current, options, SCALES).state
     assert moving is not None

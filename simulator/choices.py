@@ -12,5 +12,7 @@ MAX_ROUGHNESS = 0.25
 #: of what is placed around particles: its texture, and where the pores lie that touch none
 TEXTURES = ("blobs", "grains")
 PORE_PLACES = ("random", "surface", "away")
+#: law of the electrolyte's oxidation on the active material
+DECOMPOSITION_LAWS = ("none", "delithiation", "shifted_onset", "reaction_energy")
 #: most voxels of an electrode that is made or resampled here: some 30 GB of memory
 MAX_VOXELS = 500_000_000

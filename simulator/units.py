@@ -131,6 +131,23 @@ DIMENSIONS: dict[str, Dimension] = {
         "'30 ohm cm2'",
         {"ohm m2": Unit(), "ohm cm2": Unit(-4), "kohm cm2": Unit(-1), "mohm cm2": Unit(-7)},
     ),
+    "charge per area": Dimension(
+        "C/m2",
+        "C/m2",
+        "C/m2, mC/cm2, uC/cm2",
+        "'5 mC/cm2'",
+        {"C/m2": Unit(), "mC/cm2": Unit(1), "uC/cm2": Unit(-2)},
+    ),
+    "molar volume": Dimension(
+        "m3/mol", "m3/mol", "m3/mol, cm3/mol", "'100 cm3/mol'", {"m3/mol": Unit(), "cm3/mol": Unit(-6)}
+    ),
+    "specific area": Dimension(
+        "1/m",
+        "1/m",
+        "1/m, 1/um, m2/cm3",
+        "'10 m2/cm3'",
+        {**_names("1/m", "m2/m3"), **_names("1/um", "m2/cm3", power=6)},
+    ),
     "specific capacity": Dimension(
         "mAh/g", "mAh/g", "mAh/g, Ah/kg, Ah/g", "'180 mAh/g'", {**_names("mAh/g", "Ah/kg"), "Ah/g": Unit(3)}
     ),

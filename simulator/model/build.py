@@ -14,9 +14,11 @@ from simulator.geometry import Electrode, Interface, check_live, connectivity, l
 from simulator.materials import Constant, Parameter, load_parameter_set, merge_parameters
 from simulator.model.cell import IONIC_CODES, CellModel, ContactFaces, Parameters
 from simulator.model.grid import AM, CBD, ELECTROLYTE, SEPARATOR, VoxelGrid, separator_layers
+from simulator.model.residual import SideStates
 from simulator.numerics.multigrid import coarsening_plan
 from simulator.numerics.stencil import face_shape
 from simulator.physics.counter_electrode import CounterElectrode
+from simulator.physics.decomposition import build_carbon, build_decomposition
 from simulator.physics.kinetics import ButlerVolmer
 
 
@@ -59,6 +61,12 @@ class Cell:
                 jnp.broadcast_to(p.c_e_init, m.shape),
             ]
         )
+
+    def initial_side(self) -> SideStates:
+        """States of the side reactions of a pristine cell."""
+        m = self.model
+        faces = None if m.decomposition is None else m.decomposition.initial(m.faces.area.size)
+        return SideStates(faces, None if m.carbon is None else jnp.where(m.carbon_voxels, 1.0, 0.0))
 
 
 def build_cell(
@@ -127,6 +135,8 @@ def build_cell(
             resistance=_scalar(value["anode.resistance"]),
             potential=_scalar(value["anode.potential"]),
         ),
+        decomposition=build_decomposition(value, binary),
+        carbon=build_carbon(value),
         binary=binary,
         sigma_varies=not isinstance(value["am.sigma"], Constant),
         t_plus_varies=binary and not isinstance(value["electrolyte.t_plus"], Constant),

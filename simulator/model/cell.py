@@ -12,8 +12,10 @@ from simulator.constants import F, R
 from simulator.model.grid import AM, CBD, ELECTROLYTE, SEPARATOR, VoxelGrid
 from simulator.numerics.compilation import settle
 from simulator.numerics.stencil import AXES, face_shape
-from simulator.physics.contact import FaceSides
+from simulator.physics.contact import CONTACT_FLOOR, FaceSides, Intercalation
 from simulator.physics.counter_electrode import CounterElectrode
+from simulator.physics.decomposition import Decomposition, FiniteOxidation
+from simulator.physics.decomposition.branch import THICKNESS
 from simulator.physics.kinetics import ButlerVolmer
 from simulator.physics.transport import CellValues
 
@@ -65,7 +67,8 @@ class CellModel(eqx.Module):
     """Everything the residual needs; a pytree. Static: whether the electrolyte is binary, and which functions vary.
 
     `phase` (nz, ny, nx) int8 with the separator; `active` (4, nz, ny, nx) bool, unknowns per field; `contact_fraction`
-    a_f and `film_resistance` [ohm m2] per face, differentiable leaves.
+    a_f and `film_resistance` [ohm m2] per pristine face, differentiable leaves; `decomposition` of the electrolyte on
+    those faces, `carbon` its oxidation on the carbon of the CBD (per volume), None without.
     """
 
     grid: VoxelGrid
@@ -77,6 +80,8 @@ class CellModel(eqx.Module):
     parameters: Parameters
     kinetics: ButlerVolmer
     anode: CounterElectrode
+    decomposition: Decomposition | None
+    carbon: FiniteOxidation | None
     binary: bool = eqx.field(static=True)
     sigma_varies: bool = eqx.field(static=True)
     t_plus_varies: bool = eqx.field(static=True)
@@ -92,6 +97,23 @@ class CellModel(eqx.Module):
             return jnp.ones(())
         p = self.parameters
         return p.t_plus(p.c_e_init, p.temperature)
+
+    @property
+    def intercalation(self) -> Intercalation:
+        """The active material's own reaction."""
+        p = self.parameters
+        return Intercalation(self.kinetics, p.ocp, p.c_s_max, p.temperature)
+
+    @property
+    def carbon_voxels(self) -> Bool[Array, "nz ny nx"]:
+        """CBD voxels that conduct both electrons and ions."""
+        return (self.phase == CBD) & self.active[PHI_S] & self.active[PHI_E]
+
+    @property
+    def pristine_contact(self) -> Float[Array, " n"]:
+        """Contact area [m2] of each face before anything was lost: voxel face area times w times contact fraction."""
+        f = self.faces
+        return jnp.where(f.valid, f.area * f.weight * jnp.maximum(self.contact_fraction, CONTACT_FLOOR), 0.0)
 
     @property
     def solid_storage(self) -> Array:
@@ -157,14 +179,19 @@ class CellModel(eqx.Module):
         flat = u.reshape(4, -1)
         return flat[:, self.faces.am], flat[:, self.faces.ionic]
 
-    def face_sides(self, am: Float[Array, "4 n"], ion: Float[Array, "4 n"]) -> FaceSides:
-        """Geometry and material values of the faces for the contact law; padding gets harmless ones."""
+    def face_sides(
+        self, am: Float[Array, "4 n"], ion: Float[Array, "4 n"], states: Float[Array, "3 n"] | None = None
+    ) -> FaceSides:
+        """Geometry and material values of the faces for the contact law; padding gets harmless ones.
+
+        Pristine, or behind the film of the `states`.
+        """
         p, t, f = self.parameters, self.parameters.temperature, self.faces
         phase = self.phase.ravel()[f.ionic]
         kappa = jnp.ones_like(f.area)
         for code, function in p.kappa.items():
             kappa = jnp.where(phase == code, function(ion[C_E], t), kappa)
-        return FaceSides(
+        pristine = FaceSides(
             weight=f.weight,
             contact_fraction=self.contact_fraction,
             h_am=f.h_am,
@@ -176,6 +203,9 @@ class CellModel(eqx.Module):
             kappa=kappa,
             diffusivity=p.D_s(am[STO], t),
         )
+        if states is None or self.decomposition is None:
+            return pristine
+        return pristine.behind(self.decomposition.film, states[THICKNESS])
 
     def spread_faces(self, values: Float[Array, "q n"]) -> tuple[Array, Array, Array]:
         """Per-face values as dense face arrays (q, ...) of the z, y and x axis; zero where there is no live face."""

@@ -16,9 +16,14 @@ from jaxtyping import Array
 from simulator.model.cell import C_E, PHI_E, PHI_S, STO, CellModel
 from simulator.model.residual import (
     Drive,
+    FaceAmperes,
+    History,
+    Totals,
     anode_current,
+    carbon_oxidation,
     collector,
     extra_resistance,
+    face_amperes,
     face_fluxes,
     face_law,
     side_values,
@@ -26,6 +31,7 @@ from simulator.model.residual import (
 )
 from simulator.numerics.compilation import settle
 from simulator.numerics.stencil import AXES, halo, outflow, pad_axis, sides, take
+from simulator.physics.contact import FaceSides
 from simulator.physics.transport import CellValues
 
 #: Rows of the packed unknowns: sto and c_e never share a voxel, so that one field holds both.
@@ -59,12 +65,26 @@ class FaceCoefficients(NamedTuple):
 
 
 class FaceDerivatives(NamedTuple):
-    """Per live face (n,): J [A] derivatives with respect to potential difference, sto and c_e; electron share of AM."""
+    """Per live face (n,): J [A] derivatives with respect to potential difference, sto and c_e; electron share of AM.
+
+    `side` (2, 3, n): the same three derivatives of the part of J that takes no lithium from the particle [0], and of
+    the part that consumes an anion [1]; None without a decomposition.
+    """
 
     phi: Array
     sto: Array
     c_e: Array
     share: Array
+    side: Array | None = None
+
+    def sums(self) -> Array:
+        """Summed over the faces (3, 3): of J, of its lithium part and of its anion part, each with respect to the
+        potential difference, sto and c_e."""
+        total = jnp.stack([jnp.sum(self.phi), jnp.sum(self.sto), jnp.sum(self.c_e)])
+        if self.side is None:
+            return jnp.stack([total, total, jnp.zeros(3)])
+        side, salt = jnp.sum(self.side, axis=-1)
+        return jnp.stack([total, total - side, salt])
 
 
 class Jacobian(eqx.Module):
@@ -82,6 +102,7 @@ class Jacobian(eqx.Module):
     plane_floats: Array
     coupling: Array  # K / c_e [V m3/mol], (nz, ny, nx); zero in particles
     anion_share: Array  # 1 - t_plus_ref: salt made per unit of current
+    carbon: Array | None  # (nz, ny, nx) [S]: derivative of the oxidation on carbon with respect to phi_s - phi_e
     active: Array  # (4, nz, ny, nx)
 
     @property
@@ -98,15 +119,25 @@ class Jacobian(eqx.Module):
         """Three fields as four, zero where absent."""
         return jnp.where(self.active, jnp.concatenate([packed, packed[CONCENTRATION:]]), 0.0)
 
-    def reaction(self, potentials: Array, concentration: Array | None = None) -> Array:
-        """Currents (n,) [A] of the live faces for changes of the potentials (2, nz, ny, nx) and the concentration."""
+    def _change(self, potentials: Array, concentration: Array | None, slopes: list[Array]) -> Array:
+        """What quantities of the faces (n,) with the derivatives `slopes` (phi, sto, c_e) change by."""
         phi_s, phi_e = potentials.reshape(2, -1)
-        phi, sto, c_e, share = (a.astype(potentials.dtype) for a in self.faces)
+        phi, sto, c_e = slopes
+        share = self.faces.share.astype(potentials.dtype)
         drive = share * phi_s[self.am] + (1.0 - share) * phi_s[self.ionic] - phi_e[self.ionic]
         if concentration is None:
             return phi * drive
         flat = concentration.ravel()
         return phi * drive + sto * flat[self.am] + c_e * flat[self.ionic]
+
+    def reaction(self, potentials: Array, concentration: Array | None = None) -> FaceAmperes:
+        """Currents (n,) [A] of the live faces for changes of the potentials (2, nz, ny, nx) and the concentration."""
+        dtype, f = potentials.dtype, self.faces
+        total = self._change(potentials, concentration, [a.astype(dtype) for a in (f.phi, f.sto, f.c_e)])
+        if f.side is None:
+            return FaceAmperes(total)
+        side, salt = (self._change(potentials, concentration, list(part.astype(dtype))) for part in f.side)
+        return FaceAmperes(total, side, salt)
 
     def _to_cells(self, ionic: Array, am: Array | None = None) -> Array:
         """Per-face values summed (nz, ny, nx) over their ionic cells, and over their AM cells."""
@@ -114,10 +145,11 @@ class Jacobian(eqx.Module):
         cells = jnp.zeros(math.prod(shape), ionic.dtype).at[self.ionic].add(ionic)
         return (cells if am is None else cells.at[self.am].add(am)).reshape(shape)
 
-    def lithium(self, current: Array) -> Array:
-        """Row of the concentration (nz, ny, nx) [A] of face currents (n,) [A]: lithium that leaves particles, and the
-        salt that it makes."""
-        return self._to_cells(-self.anion_share.astype(current.dtype) * current, current)
+    def lithium(self, faces: FaceAmperes) -> Array:
+        """Row of the concentration (nz, ny, nx) [A] of face currents: lithium that leaves particles, and the salt that
+        the current makes less what its oxidation consumes."""
+        made = self.anion_share.astype(faces.total.dtype) * faces.total
+        return self._to_cells(-made if faces.salt is None else faces.salt - made, faces.lithium)
 
     def apply(self, du: Array) -> Array:
         """`J du`, both (3, nz, ny, nx), in the precision of `du`."""
@@ -137,7 +169,8 @@ class Jacobian(eqx.Module):
                 flux = flux + c.migration * drop[PHI_E]
             for row, through in enumerate((solid, ionic, flux)):
                 rows[row] = rows[row] + outflow(through, axis)
-        current = self.reaction(du[:STO], du[CONCENTRATION])
+        faces = self.reaction(du[:STO], du[CONCENTRATION])
+        current = faces.total
         by_am = self.faces.share.astype(du.dtype) * current
         top = self.plane * du[PHI_S, -1]
         if self.plane_sto is not None:
@@ -147,33 +180,39 @@ class Jacobian(eqx.Module):
         made = self.anion_share.astype(du.dtype) * anode
         rows[PHI_S] = (rows[PHI_S] + self._to_cells(current - by_am, by_am)).at[-1].add(top.astype(du.dtype))
         rows[PHI_E] = (rows[PHI_E] + self._to_cells(-current)).at[0].add(-anode)
-        rows[CONCENTRATION] = (rows[CONCENTRATION] + self.lithium(current)).at[0].add(-made)
+        rows[CONCENTRATION] = (rows[CONCENTRATION] + self.lithium(faces)).at[0].add(-made)
+        if self.carbon is not None:
+            oxidised = self.carbon.astype(du.dtype) * (du[PHI_S] - du[PHI_E])
+            rows[PHI_S], rows[PHI_E] = rows[PHI_S] + oxidised, rows[PHI_E] - oxidised
+            rows[CONCENTRATION] = rows[CONCENTRATION] - self.anion_share.astype(du.dtype) * oxidised
         # Row by row, see `FaceOperator.apply`.
         return jnp.where(self.present, jnp.stack(settle(rows)), 0.0)
 
 
-def face_derivatives(u: Array, cell: CellModel, j: Array) -> FaceDerivatives:
-    """Derivatives of the current [A] of each live face at the solved `j`."""
+def face_derivatives(u: Array, total: Totals, history: History, gamma_dt: Array, cell: CellModel) -> FaceDerivatives:
+    """Derivatives of the current [A] of each live face at the solved face currents of `total`."""
     am, ion = cell.gather(u)
-    area = true_contact(cell)
 
     def law(d_phi: Array, d_sto: Array, d_c: Array) -> Array:
         # Stacked, not `.at[].add`: XLA would fold those scatters of constants at compile time, slowly.
         d_am = jnp.stack([zero, zero, d_sto, zero])
         d_ion = jnp.stack([zero, -d_phi, zero, d_c])
-        return area * face_law(am + d_am, ion + d_ion, cell, j)
+        solved = face_law(am + d_am, ion + d_ion, cell, total.j, history.side, gamma_dt)
+        return jnp.stack([part for part in face_amperes(solved, cell) if part is not None])
 
-    zero = jnp.zeros_like(j)
+    zero = jnp.zeros(cell.faces.area.shape)
     _, push = jax.linearize(law, zero, zero, zero)
     # All faces at once, one input at a time: vmap compiles the tangent program once instead of three times.
-    units = jnp.broadcast_to(jnp.eye(3)[:, :, None], (3, 3, j.size))
-    parts = jax.vmap(lambda d: push(d[0], d[1], d[2]))(units)
+    units = jnp.broadcast_to(jnp.eye(3)[:, :, None], (3, 3, zero.size))
+    parts = jax.vmap(lambda d: push(d[0], d[1], d[2]))(units)  # (input, part, n)
     valid = cell.faces.valid
-    phi, sto, c_e = (jnp.where(valid, part, 0.0) for part in parts)
+    parts = jnp.where(valid, parts, 0.0)
     if not cell.binary:
-        c_e = jnp.zeros_like(c_e)
-    share = jnp.where(valid, cell.face_sides(am, ion).am_share(), 0.0)
-    return FaceDerivatives(phi, sto, c_e, share)
+        parts = parts.at[2].set(0.0)
+    share = jnp.where(valid, cell.face_sides(am, ion, total.side.faces).am_share(), 0.0)
+    side = None if parts.shape[1] == 1 else jnp.swapaxes(parts, 0, 1)[1:]
+    phi, sto, c_e = parts[:, 0]
+    return FaceDerivatives(phi, sto, c_e, share, side)
 
 
 def _tangent(values: CellValues, **changes: Array) -> CellValues:
@@ -181,16 +220,17 @@ def _tangent(values: CellValues, **changes: Array) -> CellValues:
     return zeros._replace(**changes)
 
 
-def _split_derivative(u: Array, j: Array, cell: CellModel) -> Array:
+def _split_derivative(u: Array, total: Totals, cell: CellModel) -> Array:
     """Derivative (2, n) [A] of the electron flux that the AM share adds, for sto on the low and high side."""
     am, ion = cell.gather(u)
 
-    def share(shift: Array) -> Array:
-        return cell.face_sides(am + jnp.stack([zero, zero, shift, zero]), ion).am_share()
+    def sides(shift: Array) -> FaceSides:
+        return cell.face_sides(am + jnp.stack([zero, zero, shift, zero]), ion, total.side.faces)
 
-    zero = jnp.zeros_like(j)
-    _, slope = jax.jvp(share, (zero,), (jnp.ones_like(j),))
-    flux = jnp.where(cell.faces.valid, slope * j * true_contact(cell), 0.0)
+    zero = jnp.zeros(cell.faces.area.shape)
+    _, slope = jax.jvp(lambda shift: sides(shift).am_share(), (zero,), (jnp.ones_like(zero),))
+    current = total.j.total * true_contact(cell, sides(zero))
+    flux = jnp.where(cell.faces.valid, slope * current, 0.0)
     low = cell.faces.am_low
     return jnp.stack([jnp.where(low, flux, 0.0), jnp.where(low, 0.0, -flux)])
 
@@ -215,16 +255,29 @@ def _drop_and_mean(low: Array, high: Array) -> Array:
     return jnp.stack([0.5 * (low - high), low + high])
 
 
-def linearise(u: Array, j: Array, gamma_dt: Array, drive: Drive, cell: CellModel, dtype: jnp.dtype) -> Jacobian:
-    """Assemble the Jacobian at `u`, with solved face currents `j`, its coefficients stored in `dtype`."""
+def linearise(
+    u: Array, total: Totals, history: History, gamma_dt: Array, drive: Drive, cell: CellModel, dtype: jnp.dtype
+) -> Jacobian:
+    """Assemble the Jacobian at `u`, whose totals are known, its coefficients stored in `dtype`.
+
+    That the film of a stage changes the contact between particle and binder is left out of the electrons' split.
+    """
     # sto and c_e never share a voxel, so one tangent serves both families of coefficients.
     am = cell.active[STO]
     direction = jnp.zeros_like(u).at[STO:].set(cell.active[STO:].astype(u.dtype))
     values, d_values = jax.jvp(cell.cell_values, (u,), (direction,))
-    extra = extra_resistance(u, cell)
-    faces = face_derivatives(u, cell, j)
+    extra = extra_resistance(cell.face_sides(*cell.gather(u), total.side.faces), cell)
+    faces = face_derivatives(u, total, history, gamma_dt, cell)
     # Where sigma varies, so does the split of the face's electrons: an extra flux from the particle to the CBD.
-    split = cell.spread_faces(_split_derivative(u, j, cell)) if cell.sigma_varies else None
+    split = cell.spread_faces(_split_derivative(u, total, cell)) if cell.sigma_varies else None
+    carbon = None
+    left = history.side.carbon
+    if left is not None:
+        _, carbon = jax.jvp(
+            lambda phi: carbon_oxidation(u.at[PHI_S].add(phi), cell, left, gamma_dt)[0],
+            (jnp.zeros(cell.shape),),
+            (jnp.ones(cell.shape),),
+        )
 
     axes = []
     for axis in AXES:
@@ -277,5 +330,6 @@ def linearise(u: Array, j: Array, gamma_dt: Array, drive: Drive, cell: CellModel
         plane_floats=drive.constant_current,
         coupling=jnp.where(cell.active[C_E], values.coupling / jnp.where(cell.active[C_E], u[C_E], 1.0), 0.0),
         anion_share=1.0 - cell.t_plus_ref,
+        carbon=carbon,
         active=cell.active,
     )

@@ -17,10 +17,11 @@ from jaxtyping import Array
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
 from simulator.model.jacobian import PACKED_FIELDS, FaceDerivatives, Jacobian, linearise
 from simulator.model.preconditioner import Preconditioner, precondition
-from simulator.model.residual import Drive, Evaluation, Totals, residual, totals
+from simulator.model.residual import Drive, Evaluation, History, Totals, residual, totals
 from simulator.numerics.compilation import compiled
 from simulator.numerics.krylov import Space, gcr
 from simulator.numerics.stencil import AXES, take
+from simulator.physics.contact import FaceCurrents
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,13 @@ class StageResult(enum.Enum):
 
 class Response(NamedTuple):
     """Of a linearisation, perhaps of an earlier stage of the time step: `faces` per face, `anode` (2,) [A] summed over
-    the plane, and `resolution` [A]: the 2-norm that the rounding of the solid potential alone leaves in the residual.
+    the plane, `carbon` [S] over the voxels, and `resolution` [A]: the 2-norm that the rounding of the solid potential
+    alone leaves in the residual.
     """
 
     faces: FaceDerivatives
     anode: Array
+    carbon: Array
     resolution: Array
 
 
@@ -130,8 +133,8 @@ def _norm(evaluation: Evaluation, scale: Array) -> Array:
 
 
 @compiled
-def _start(u, known, gamma_dt, drive: Drive, cell: CellModel, j, scale):
-    evaluation = residual(u, known, gamma_dt, drive, cell, j)
+def _start(u, history: History, gamma_dt, drive: Drive, cell: CellModel, j: FaceCurrents, scale):
+    evaluation = residual(u, history, gamma_dt, drive, cell, j)
     return evaluation, _norm(evaluation, scale)
 
 
@@ -147,9 +150,13 @@ def _feasible(u: Array, du: Array, cell: CellModel) -> Array:
 
 
 @compiled
-def _linearise(u, j, gamma_dt, drive: Drive, cell: CellModel, dtype) -> tuple[Jacobian, Response]:
-    jacobian = linearise(u, j, gamma_dt, drive, cell, dtype)
-    return jacobian, Response(jacobian.faces, jnp.sum(jacobian.anode, axis=(1, 2)), _resolution(u, jacobian))
+def _linearise(
+    u, total: Totals, history: History, gamma_dt, drive: Drive, cell: CellModel, dtype
+) -> tuple[Jacobian, Response]:
+    jacobian = linearise(u, total, history, gamma_dt, drive, cell, dtype)
+    carbon = jnp.zeros(()) if jacobian.carbon is None else jnp.sum(jacobian.carbon)
+    anode = jnp.sum(jacobian.anode, axis=(1, 2))
+    return jacobian, Response(jacobian.faces, anode, carbon, _resolution(u, jacobian))
 
 
 # A program of its own: as one with the assembly of the Jacobian it takes as long again.
@@ -161,7 +168,7 @@ class _Point(NamedTuple):
 
     u: Array
     evaluation: Evaluation
-    known: Array
+    history: History
     gamma_dt: Array
     drive: Drive
     cell: CellModel
@@ -171,7 +178,7 @@ class _Point(NamedTuple):
 def _moved(at: _Point, du: Array, theta: Array) -> tuple[Array, Evaluation, Array]:
     """The fields `theta` of the way along `du`, the evaluation there, and its norm."""
     new = at.u + theta * du
-    after = residual(new, at.known, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
+    after = residual(new, at.history, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
     return new, after, _norm(after, at.scale)
 
 
@@ -198,20 +205,28 @@ _damped = compiled(_moved)
 
 
 @compiled
-def _rebalance(u, total: Totals, known, response: Response, gamma_dt, drive: Drive, cell: CellModel):
+def _rebalance(u, total: Totals, history: History, response: Response, gamma_dt, drive: Drive, cell: CellModel):
     """Each field shifted by one constant so that the four conserved sums vanish to first order; the totals there."""
-    phi, sto, c_e = (jnp.sum(a) for a in (response.faces.phi, response.faces.sto, response.faces.c_e))
+    whole, lithium, anions = response.faces.sums()
     a_phi, a_c = response.anode[0], response.anode[1]
     solid = jnp.sum(jnp.where(cell.active[STO], cell.solid_storage / gamma_dt, 0.0))
     salt = jnp.sum(jnp.where(cell.active[C_E], cell.salt_storage / gamma_dt, 0.0))
     m = 1.0 - cell.t_plus_ref
-    held = (1.0 - drive.constant_current) * 1e3 * phi  # a held collector pins phi_s: leave it to Newton
+    held = (1.0 - drive.constant_current) * 1e3 * whole[0]  # a held collector pins phi_s: leave it to Newton
+
+    def shifted(slopes: Array) -> Array:
+        """What shifts of phi_s, phi_e, sto and c_e do to a sum over the faces."""
+        return jnp.stack([slopes[0], -slopes[0], slopes[1], slopes[2]])
+
+    zero = jnp.zeros(())
+    current = shifted(whole) + response.carbon * jnp.array([1.0, -1.0, 0.0, 0.0])
+    stripped = jnp.stack([zero, a_phi, zero, a_c])
     matrix = jnp.stack(
         [
-            jnp.stack([phi + held, -phi, sto, c_e]),
-            jnp.stack([-phi, phi - a_phi, -sto, -c_e - a_c]),
-            jnp.stack([phi, -phi, solid + sto, c_e]),
-            jnp.stack([-m * phi, m * (phi - a_phi), -m * sto, salt - m * (c_e + a_c)]),
+            current.at[0].add(held),
+            -current - stripped,
+            shifted(lithium).at[2].add(solid),
+            (shifted(anions) - m * (current + stripped)).at[3].add(salt),
         ]
     )
     if not cell.binary:
@@ -219,7 +234,7 @@ def _rebalance(u, total: Totals, known, response: Response, gamma_dt, drive: Dri
     row_scale = 1.0 / jnp.max(jnp.abs(matrix), axis=1)
     shift = -jnp.linalg.solve(matrix * row_scale[:, None], total.imbalance * row_scale)
     u = u + jnp.where(cell.active, shift[:, None, None, None], 0.0)
-    return u, totals(u, known, gamma_dt, drive, cell, total.j)
+    return u, totals(u, history, gamma_dt, drive, cell, total.j)
 
 
 def _balanced(total: Totals, allowed: float) -> bool:
@@ -229,8 +244,8 @@ def _balanced(total: Totals, allowed: float) -> bool:
 
 def solve_stage(
     u: Array,
-    j: Array,
-    known: Array,
+    j: FaceCurrents,
+    history: History,
     gamma_dt: float,
     drive: Drive,
     cell: CellModel,
@@ -240,9 +255,8 @@ def solve_stage(
 ) -> Stage:
     """Solve one implicit stage from the guess `u` (4, nz, ny, nx) [V, V, -, mol/m3] and `j` (n,) [A/m2 contact].
 
-    Never raises: look at `result`. `known` (2, nz, ny, nx): history of sto and c_e; `gamma_dt` [s]; `scale` [A] makes
-    residual and balances dimensionless. A linearisation in `workspace` is used as long as it serves; the last one is
-    left there.
+    Never raises: look at `result`. `history` of the stage; `gamma_dt` [s]; `scale` [A] makes residual and balances
+    dimensionless. A linearisation in `workspace` is used as long as it serves; the last one is left there.
     """
     work = Workspace() if workspace is None else workspace
     unknowns, dtype = PACKED_FIELDS * u[0].size, options.dtype(cell)
@@ -251,7 +265,7 @@ def solve_stage(
         work.space = Space.empty(min(ROWS, options.krylov_max), unknowns, dtype)
     dt = jnp.asarray(gamma_dt, jnp.float64)
     size = jnp.asarray(scale, jnp.float64)
-    evaluation, norm_array = _start(u, known, dt, drive, cell, j, size)
+    evaluation, norm_array = _start(u, history, dt, drive, cell, j, size)
     norm = float(norm_array)
     newton = krylov = 0
     tolerance = options.tolerance
@@ -267,7 +281,7 @@ def solve_stage(
             return ended(StageResult.stalled)
         here = work.linearisation is None  # whether the linearisation belongs to this very iterate
         if work.linearisation is None:
-            jacobian, response = _linearise(u, evaluation.total.j, dt, drive, cell, dtype)
+            jacobian, response = _linearise(u, evaluation.total, history, dt, drive, cell, dtype)
             work.linearisation = Linearisation(_precondition(jacobian, cell, dtype), response)
             work.space = work.space.emptied()
         # Very conducting solids: float64 potentials of 4 V do not resolve the currents any better than this.
@@ -275,7 +289,7 @@ def solve_stage(
         tolerance = max(options.tolerance, min(2.0 * resolution / scale, LOOSEST))
         # Ask the linear solver for what is needed to arrive, not for more: 0.3 leaves room for the nonlinearity.
         rtol = jnp.asarray(np.clip(0.3 * tolerance / max(norm, 1e-300), LINEAR_TOLERANCE, 0.1))
-        at = _Point(u, evaluation, known, dt, drive, cell, size)
+        at = _Point(u, evaluation, history, dt, drive, cell, size)
         u_new, after, norm_array, du, tried, left, step, space = _correct(
             (at, work.linearisation.preconditioner, rtol), work.space
         )
@@ -304,9 +318,9 @@ def solve_stage(
     for _ in range(6):
         if _balanced(total, 0.5 * options.balance * scale):  # the evaluation below rounds differently
             break
-        u, total = _rebalance(u, total, known, response, dt, drive, cell)
+        u, total = _rebalance(u, total, history, response, dt, drive, cell)
     if total is not evaluation.total:
-        evaluation, norm_array = _start(u, known, dt, drive, cell, total.j, size)
+        evaluation, norm_array = _start(u, history, dt, drive, cell, total.j, size)
         norm = float(norm_array)
     if not (norm <= 2.0 * tolerance and _balanced(evaluation.total, options.balance * scale)):
         return ended(StageResult.stalled)

@@ -11,8 +11,11 @@ from simulator.geometry import Electrode, ParticleFacts, particle_facts
 from simulator.model.build import Cell
 from simulator.model.cell import C_E, PHI_E, PHI_S, STO
 from simulator.model.grid import AM, SEPARATOR
-from simulator.model.residual import true_contact
+from simulator.model.interface import interface_resistance, side_columns, side_imbalance
+from simulator.model.residual import Flows
 from simulator.model.timestep import State
+from simulator.physics.contact import CONTACT_FLOOR
+from simulator.physics.decomposition.branch import THICKNESS
 
 #: name -> (unit, long name) of the fields that can be saved.
 FIELDS: dict[str, tuple[str, str]] = {
@@ -136,10 +139,37 @@ class Observer:
         self.solid_storage = float(F * model.parameters.c_s_max) * self.volume
         self.layers = model.grid.separator_layers
         self.phase = np.asarray(model.phase)
-        self.contact = np.asarray(true_contact(model))
+        faces = model.faces
+        self.voxel_contact = np.asarray(faces.area * faces.weight) * np.asarray(faces.valid)
+        self.pristine_contact = np.asarray(model.pristine_contact)
         self._particles: _ParticleIndex | None = None
         if cell.electrode.particle is not None:
             self._particles = _ParticleIndex(cell, particle_facts(cell.electrode))
+
+    def contact(self, state: State) -> np.ndarray:
+        """True contact area (n,) [m2] of each face: what was there less what the film has cost."""
+        branch, states = self.cell.model.decomposition, state.side.faces
+        if branch is None or states is None:
+            return self.pristine_contact
+        fraction = self.cell.model.contact_fraction * branch.film.remaining(states[THICKNESS])
+        return self.voxel_contact * np.maximum(np.asarray(fraction), CONTACT_FLOOR)
+
+    @property
+    def omega(self) -> float:
+        """Share of the oxidation on the active material that consumes an anion."""
+        branch = self.cell.model.decomposition
+        return 0.0 if branch is None else float(branch.omega)
+
+    def side_columns(self, state: State, passed: Flows) -> dict[str, float]:
+        """`SIDE_COLUMNS` of a state, given what has `passed` [C] since the start."""
+        model = self.cell.model
+        columns = side_columns(state.side, passed, self.contact(state), model)
+        resistance = interface_resistance(state.u, state.j, state.side, model)
+        return columns | {"interface_resistance_ohm_m2": resistance * self.cell.area}
+
+    def side_imbalance(self, state: State, passed: Flows) -> float:
+        """States of the side reactions against what has `passed` [C], relative."""
+        return side_imbalance(state.side, passed, self.cell.model)
 
     def inventory(self, state: State) -> Inventory:
         """Lithium and salt, summed from the concentrations."""
@@ -199,8 +229,9 @@ class Observer:
         if index is None:
             return {}
         sto = np.asarray(state.u)[STO, self.layers :].ravel()
-        current = np.asarray(state.j) * self.contact
-        inner = np.where(index.inner, self.contact, 0.0)
+        contact = self.contact(state)
+        current = np.asarray(state.j.total) * contact
+        inner = np.where(index.inner, contact, 0.0)
         with np.errstate(invalid="ignore", divide="ignore"):
             return {
                 "sto": index.of_voxels(sto) / index.of_voxels(np.ones_like(sto)),
@@ -216,8 +247,9 @@ class Observer:
     def _current_density(self, state: State) -> np.ndarray:
         size = int(np.prod(self.cell.model.shape))
         am = np.asarray(self.cell.model.faces.am)
-        current = np.bincount(am, weights=np.asarray(state.j) * self.contact, minlength=size)
-        area = np.bincount(am, weights=self.contact, minlength=size)
+        contact = self.contact(state)
+        current = np.bincount(am, weights=np.asarray(state.j.total) * contact, minlength=size)
+        area = np.bincount(am, weights=contact, minlength=size)
         with np.errstate(invalid="ignore", divide="ignore"):
             density = np.where(area > 0, current / area, np.nan)
         return density.reshape(self.cell.model.shape).astype(np.float32)

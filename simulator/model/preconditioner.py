@@ -41,6 +41,9 @@ class Preconditioner(eqx.Module):
         potentials = cycle(self.potentials, r[:STO])
         # What the new potentials leave in the lithium and salt rows: the reaction and the anode current.
         left = r[CONCENTRATION] - jacobian.lithium(jacobian.reaction(potentials))
+        if jacobian.carbon is not None:
+            made = (jacobian.anion_share * jacobian.carbon).astype(self.dtype)
+            left = left + made * (potentials[PHI_S] - potentials[PHI_E])
         anode = (jacobian.anion_share * jacobian.anode[0]).astype(self.dtype) * potentials[PHI_E, 0]
         [concentration] = cycle(self.concentration, left.at[0].add(anode)[None])
         phi_e = potentials[PHI_E] + jacobian.coupling.astype(self.dtype) * concentration
@@ -77,12 +80,15 @@ def potential_operator(jacobian: Jacobian, cell: CellModel) -> FaceOperator:
         solid, ionic = c.drop.astype(g.dtype)
         faces.append(jnp.stack([jnp.maximum(solid - dense[axis][2], 0.1 * solid), ionic]))
         cross.append(dense[axis][:2])
+    local = cell.add_to_cells(f.ionic, inside)
+    if jacobian.carbon is not None:
+        local = local + jacobian.carbon
     wall = jnp.zeros((2, *cell.shape)).at[1, 0].set(jnp.maximum(-jacobian.anode[0], 0.0))
     return FaceOperator(
         faces=_triple(faces),
         mass=jnp.where(jacobian.active[:STO], wall, 0.0),
         cross=_triple(cross),
-        local=cell.add_to_cells(f.ionic, inside),
+        local=local,
         plane=jacobian.plane,
         plane_floats=jacobian.plane_floats,
     )

@@ -19,7 +19,7 @@ class Records:
         self._saved: dict[str, list[np.ndarray]] = {name: [] for name in names}
         self.rows: list[dict[str, float]] = []
         self.times: list[float] = []  # of the saved fields
-        self.ledger = {"charge": 0.0, "lithium": 0.0, "salt": 0.0}
+        self.ledger = {"charge": 0.0, "lithium": 0.0, "salt": 0.0, "side": 0.0}
 
     def row(self, row: dict[str, float], balances: Mapping[str, float]) -> None:
         """Append one line of the time series."""

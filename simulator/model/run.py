@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import operator
 import time as clock
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +21,9 @@ from simulator.model.newton import NewtonOptions, StageResult, Workspace
 from simulator.model.observe import Extremes, Inventory, Observer
 from simulator.model.options import Progress, SolverOptions
 from simulator.model.records import Records
-from simulator.model.residual import Drive
+from simulator.model.residual import Drive, Flows
 from simulator.model.solution import Recorder, Solution
-from simulator.model.timestep import ErrorScales, State, attempt, consistent_state
+from simulator.model.timestep import ErrorScales, State, attempt, consistent_state, resting_state
 from simulator.model.timestep import Step as TimeStep
 from simulator.protocol import Step
 
@@ -32,6 +33,9 @@ POINTS_PER_CAPACITY = 40
 PULSE = 10.0
 #: Stoichiometry beyond which a surface counts as full (empty: one minus this) when no step is possible any more.
 SATURATED = 0.98
+
+#: Of the arrays of a checkpoint: those of the state, by their place in it.
+_STATE = "state"
 
 _compile_seconds = [0.0]
 
@@ -56,7 +60,7 @@ class Stop(Exception):
 class Moment:
     """Everything that a time step changes. Replaced as a whole, so that an interrupt never finds half a step.
 
-    `t` [s]; `charge` passed, signed, `throughput`, unsigned, `reaction` and `anode` charge from the stage fluxes [C];
+    `t` [s]; `charge` passed, signed, `throughput`, unsigned, and what `passed` by the stage fluxes [C];
     `number` of the protocol step (1 is the first), `begun` or not, its `begin`, `end` [s] and `sto_begin`; `dt` [s]
     proposed; `rows`, `saves` on record; `saved_charge` [C] and `saved_at` [s] of the last saved fields.
     """
@@ -65,8 +69,7 @@ class Moment:
     t: float = 0.0
     charge: float = 0.0
     throughput: float = 0.0
-    reaction: float = 0.0
-    anode: float = 0.0
+    passed: Flows = Flows()
     number: int = 1
     begun: bool = False
     begin: float = 0.0
@@ -102,10 +105,8 @@ class Run:
         self.observer = Observer(cell)
         self.records = Records(self.observer, fields, recorder)
         self.c_init = float(cell.value("electrolyte.c_e_init"))
-        self.scales = ErrorScales(voltage=0.2 * rtol, sto=rtol, c_e=rtol * self.c_init)
-        u = cell.initial_fields()
-        j = jnp.zeros(cell.model.faces.area.shape)
-        self.now = Moment(State(u, jnp.zeros_like(u), j, math.nan, 0.0, 0.0, reach=0.0))
+        self.scales = ErrorScales(voltage=0.2 * rtol, sto=rtol, c_e=rtol * self.c_init, side=10.0 * rtol)
+        self.now = Moment(resting_state(cell.initial_fields(), cell.initial_side(), cell.model))
         self.start: Inventory = self.observer.inventory(self.now.state)
         self.counts = dict.fromkeys(
             ("steps", "rejected_steps", "implicit_solves", "newton_iterations", "krylov_iterations"), 0
@@ -132,8 +133,7 @@ class Run:
     def _begin(self, step: Step, events: list[Event], current: float, drive: Drive, scale: float) -> bool:
         """Potentials under the new current; False if the step has nothing to do."""
         number = self.now.number
-        old = self.now.state
-        state, stage = consistent_state(old.u, old.j, drive, self.cell.model, scale, self.newton, self.workspace)
+        state, stage = consistent_state(self.now.state, drive, self.cell.model, scale, self.newton, self.workspace)
         self._count(stage.newton, stage.krylov, 1)
         if state is None and self._give_up_mixed(stage.result):
             return self._begin(step, events, current, drive, scale)
@@ -238,8 +238,7 @@ class Run:
             t=target if size == remaining else now.t + size,
             charge=now.charge + step.totals.external,
             throughput=now.throughput + abs(step.totals.external),
-            reaction=now.reaction + step.totals.reaction,
-            anode=now.anode + step.totals.anode,
+            passed=Flows(*map(operator.add, now.passed, step.totals.flows)),
             dt=following,
         )
         extremes = after if hit is None else self.observer.extremes(step.state)
@@ -347,11 +346,14 @@ class Run:
         """Relative imbalances since the start: inventories from the fields against integrals of the stage fluxes."""
         held = self.observer.inventory(moment.state)
         reference = max(moment.throughput, 1e-3 * self.cell.theoretical_capacity)
-        charge = max(abs(moment.reaction - moment.charge), abs(moment.reaction + moment.anode))
+        passed = moment.passed
+        through = passed.reaction + passed.carbon
+        charge = max(abs(through - moment.charge), abs(through + passed.anode))
         return {
             "charge": charge / reference,
-            "lithium": abs(held.lithium - self.start.lithium + moment.reaction) / reference,
-            "salt": abs(held.salt - self.start.salt) / reference,
+            "lithium": abs(held.lithium - self.start.lithium + passed.lithium) / reference,
+            "salt": abs(held.salt - self.start.salt + self.observer.omega * passed.oxidation) / reference,
+            "side": self.observer.side_imbalance(moment.state, passed),
         }
 
     def _commit(self, moment: Moment, dt: float, error: float, newton: int, krylov: int, extremes: Extremes) -> None:
@@ -364,7 +366,8 @@ class Run:
             "step_count": float(moment.number),
             "charge_coulomb": moment.charge,
             **extremes._asdict(),
-            **voltage_losses(state.u, state.j, state.current, self.cell.model),
+            **voltage_losses(state.u, state.j, state.side, state.current, self.cell.model),
+            **self.observer.side_columns(state, moment.passed),
             "time_step_second": dt,
             "step_error": error,
             "newton_iterations": float(newton),
@@ -422,12 +425,11 @@ class Run:
     def checkpoint(self) -> Checkpoint:
         """What is needed to go on from the present moment."""
         rows, records = self.records.state()
-        state = self.now.state
-        arrays = {"u": np.asarray(state.u), "rate": np.asarray(state.rate), "j": np.asarray(state.j), "rows": rows}
-        moment = {f.name: getattr(self.now, f.name) for f in dataclasses.fields(Moment) if f.name != "state"}
+        paths, _ = jax.tree_util.tree_flatten_with_path(self.now.state)
+        arrays = {_STATE + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in paths}
+        moment = {f.name: getattr(self.now, f.name) for f in dataclasses.fields(Moment) if f.name != _STATE}
         facts = {
             "moment": moment,
-            "state": {n: getattr(state, n) for n in State._fields if n not in ("u", "rate", "j")},
             "start": self.start._asdict(),
             "counts": dict(self.counts),
             "warned": sorted(self.warned),
@@ -435,15 +437,20 @@ class Run:
             "spent": self._spent(),
             **records,
         }
-        return Checkpoint(arrays, facts, self.fingerprint)
+        return Checkpoint(arrays | {"rows": rows}, facts, self.fingerprint)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to the moment of `checkpoint`. **Errors:** `ConfigError` if it belongs to another calculation."""
         checkpoint.check(self.fingerprint)
         arrays: Mapping[str, np.ndarray] = checkpoint.arrays
         facts: Mapping[str, Any] = checkpoint.facts
-        u, rate, j = (jnp.asarray(arrays[name]) for name in ("u", "rate", "j"))
-        self.now = Moment(State(u, rate, j, **facts["state"]), **facts["moment"])
+        paths, structure = jax.tree_util.tree_flatten_with_path(self.now.state)
+        stored = (arrays[_STATE + jax.tree_util.keystr(path)] for path, _ in paths)
+        leaves = [
+            float(a) if isinstance(old, float) else jnp.asarray(a) for a, (_, old) in zip(stored, paths, strict=True)
+        ]
+        moment = facts["moment"] | {"passed": Flows(*facts["moment"]["passed"])}
+        self.now = Moment(jax.tree_util.tree_unflatten(structure, leaves), **moment)
         self.start = Inventory(**facts["start"])
         self.counts, self.warned = dict(facts["counts"]), set(facts["warned"])
         self.newton = dataclasses.replace(self.newton, mixed=facts["mixed"])

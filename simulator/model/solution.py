@@ -8,6 +8,7 @@ import numpy as np
 
 from simulator.errors import ConfigError, did_you_mean
 from simulator.model.checkpoint import Checkpoint
+from simulator.model.interface import SIDE_COLUMNS
 from simulator.model.losses import LOSSES
 
 #: Columns of the time series: name -> (unit, long name). The first four follow the Battery Data Format.
@@ -27,6 +28,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "c_e_max": ("mol m^-3", "Highest salt concentration"),
     "ocv_volt": ("V", "Open-circuit voltage at the mean stoichiometry"),
     **{f"loss_{name}_volt": ("V", text) for name, text in LOSSES.items()},
+    **SIDE_COLUMNS,
     "time_step_second": ("s", "Time step that ended here"),
     "step_error": ("1", "Error estimate of the step in units of the tolerance"),
     "newton_iterations": ("1", "Newton iterations of the step"),
@@ -34,6 +36,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "balance_charge": ("1", "Charge imbalance since the start, relative"),
     "balance_lithium": ("1", "Lithium imbalance since the start, relative"),
     "balance_salt": ("1", "Salt imbalance since the start, relative"),
+    "balance_side": ("1", "Imbalance of film, burst and oxidised carbon electrolyte since the start, relative"),
 }
 
 

@@ -2,7 +2,8 @@ r"""One time step: SDIRK2 with an embedded error estimate.
 
 Two stages at $t+\gamma\Delta t$ and $t+\Delta t$ with $\gamma=1-1/\sqrt2$ (Alexander, SIAM J. Numer. Anal. 14 (1977)
 1006): L-stable, stiffly accurate, order 2. The concentrations are differential, the potentials algebraic; both are
-unknowns of the same stages. With the slopes $k_0$ (end of the previous step), $k_1$, $k_2$ of the differential fields
+unknowns of the same stages. So are the states of the side reactions, which faces and voxels solve for themselves. With
+the slopes $k_0$ (end of the previous step), $k_1$, $k_2$ of the differential fields
 the quadrature of order 3 on the nodes 0, $\gamma$, 1 gives the error estimate
 $e=\Delta t\sum(\hat b_i-b_i)k_i = O(\Delta t^3)$.
 """
@@ -13,14 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
-from simulator.model.jacobian import FaceDerivatives
 from simulator.model.newton import NewtonOptions, Stage, StageResult, Workspace, solve_stage
-from simulator.model.residual import Drive
+from simulator.model.residual import Drive, Flows, History, SideStates, Totals
 from simulator.numerics.compilation import compiled
+from simulator.physics.contact import FaceCurrents
+from simulator.physics.decomposition.branch import BURST_LEFT, CHARGE, THICKNESS
 
 GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
 WEIGHTS = (1.0 - GAMMA, GAMMA)  # b: stage weights, also used by the ledger
@@ -35,8 +38,9 @@ REACH = 4.0
 
 
 class State(NamedTuple):
-    """Where a step starts: fields `u` (4, nz, ny, nx), their time derivative `rate`, face currents `j`, `voltage` [V]
-    and its time derivative `voltage_rate` [V/s], applied `current` [A].
+    """Where a step starts: fields `u` (4, nz, ny, nx), their time derivative `rate`, face currents `j`, `side` states
+    and their time derivative `side_rate`, `voltage` [V] and its time derivative `voltage_rate` [V/s], applied `current`
+    [A].
 
     `reach` [s]: the longest step over which the rates may be extrapolated to guess the next stages; 0 right after a
     change of current, where the potentials have no rate.
@@ -44,18 +48,27 @@ class State(NamedTuple):
 
     u: Array
     rate: Array
-    j: Array
+    j: FaceCurrents
+    side: SideStates
+    side_rate: SideStates
     voltage: float
     voltage_rate: float
     current: float
     reach: float
 
 
-class StepTotals(NamedTuple):
-    """Time integrals over one step from the stage fluxes [C]: reaction, anode, external charge."""
+def resting_state(u: Array, side: SideStates, cell: CellModel) -> State:
+    """The state of a cell that has not run yet: fields `u` and `side` states as given, nothing moves."""
+    zero = jnp.zeros(cell.faces.area.shape)
+    j = FaceCurrents(zero) if side.faces is None else FaceCurrents(zero, zero, zero)
+    rates = jax.tree.map(jnp.zeros_like, (u, side))
+    return State(u, rates[0], j, side, rates[1], math.nan, 0.0, 0.0, reach=0.0)
 
-    reaction: float
-    anode: float
+
+class StepTotals(NamedTuple):
+    """Time integrals over one step from the stage fluxes [C]: `flows`, and the `external` charge."""
+
+    flows: Flows
     external: float
 
 
@@ -73,11 +86,13 @@ class Step:
 
 
 class ErrorScales(NamedTuple):
-    """Accepted error per step: voltage [V], stoichiometry [-] (root mean square), salt [mol/m3] (root mean square)."""
+    """Accepted error per step: voltage [V], stoichiometry [-] (root mean square), salt [mol/m3] (root mean square), and
+    of the side reactions relative to all that they have passed, or to all that they can."""
 
     voltage: float
     sto: float
     c_e: float
+    side: float
 
 
 def _inside(u: Array, reference: Array, cell: CellModel) -> Array:
@@ -92,33 +107,65 @@ def _predict_first(u, rate, dt, smooth, cell):
     return _inside(u + smooth * GAMMA * dt * rate, u, cell)
 
 
+def _known(start, middle):
+    """Known part of the second stage from the values at the step's start and at its first stage."""
+    return start + ((1.0 - GAMMA) / GAMMA) * (middle - start)
+
+
 @compiled
-def _second_stage(u, rate, y1, dt, smooth, cell):
-    """Known part of stage 2, and its guess: through u and Y1, with the slope at u where that is known."""
-    known = u[STO:] + ((1.0 - GAMMA) / GAMMA) * (y1[STO:] - u[STO:])
+def _second_stage(u, side: SideStates, rate, y1, side1: SideStates, dt, smooth, cell):
+    """History of stage 2, and its guess: through u and Y1, with the slope at u where that is known."""
+    history = History(_known(u[STO:], y1[STO:]), side.combine(side1, _known))
     straight = u + (y1 - u) / GAMMA
     curved = u + dt * rate + (y1 - u - GAMMA * dt * rate) / GAMMA**2
-    return known, _inside(smooth * curved + (1.0 - smooth) * straight, y1, cell)
+    return history, _inside(smooth * curved + (1.0 - smooth) * straight, y1, cell)
 
 
 @compiled
-def _finish(u, rate, y1, y2, known2, faces: FaceDerivatives, dt, cell, scales: Array):
-    """New rate, and the scaled error: voltage through the linearised faces, sto and salt as root mean square."""
-    k1 = (y1[STO:] - u[STO:]) / (GAMMA * dt)
-    k2 = (y2[STO:] - known2) / (GAMMA * dt)
-    w0, w1, w2 = ERROR_WEIGHTS
-    error = dt * (w0 * rate[STO:] + w1 * k1 + w2 * k2)
+def _finish(state: tuple, y1, side1: SideStates, y2, total: Totals, history: History, faces, dt, cell, scales: Array):
+    """New rates, and the scaled error: voltage through the linearised faces, sto and salt as root mean square."""
+    u, rate, side, side_rate = state
+
+    def slope(start, end):
+        return (end - start) / (GAMMA * dt)
+
+    def error_of(k0, k1, k2):
+        w0, w1, w2 = ERROR_WEIGHTS
+        return dt * (w0 * k0 + w1 * k1 + w2 * k2)
+
+    k2 = slope(history.fields, y2[STO:])
+    error = error_of(rate[STO:], slope(u[STO:], y1[STO:]), k2)
     error = jnp.where(cell.active[STO:], error, 0.0)
+    side_k2 = history.side.combine(total.side, slope)
+    off = jax.tree.map(error_of, side_rate, side.combine(side1, slope), side_k2)
+
     by_sto = faces.sto * error[0].ravel()[cell.faces.am]
     salt = error[1] * cell.salt_coupling(y2[C_E]) / y2[C_E]  # error of the diffusion potential K ln c_e [V]
     at_faces = faces.c_e * error[1].ravel()[cell.faces.ionic] - faces.phi * salt.ravel()[cell.faces.ionic]
+    aside = [jnp.zeros(())]
+    if off.faces is not None:
+        # A thicker film takes j times its resistance from the potential that drives the face.
+        at_faces = at_faces - faces.phi * total.j.total * off.faces[THICKNESS] / cell.decomposition.film.conductivity
+        assert total.side.faces is not None
+        aside.extend(_side_errors(off.faces, total.side.faces, cell))
+    if off.carbon is not None:
+        aside.append(jnp.sum(jnp.abs(off.carbon)) / jnp.maximum(jnp.sum(cell.carbon_voxels), 1))
     # At fixed total current, sum(dJ) = 0 gives the shift of the potential that the errors of the faces amount to.
     volts = jnp.abs(jnp.sum(by_sto + at_faces) / jnp.sum(faces.phi) + jnp.mean(salt[0]))
     count = jnp.maximum(jnp.sum(cell.active[STO:], axis=(1, 2, 3)), 1)
     rms = jnp.sqrt(jnp.sum(error**2, axis=(1, 2, 3)) / count)
-    scaled = jnp.max(jnp.stack([volts, rms[0], rms[1]]) / scales)
+    scaled = jnp.max(jnp.stack([volts, rms[0], rms[1], jnp.max(jnp.stack(aside))]) / scales)
     potentials = _end_slope(u[PHI_S:STO], y1[PHI_S:STO], y2[PHI_S:STO]) / dt
-    return jnp.concatenate([potentials, k2]), scaled
+    return jnp.concatenate([potentials, k2]), side_k2, scaled
+
+
+def _side_errors(off: Array, states: Array, cell: CellModel) -> list[Array]:
+    """Relative errors of the charge decomposed on all faces, and of what is left of the burst."""
+    area = cell.pristine_contact
+    passed = jnp.sum(states[CHARGE] * area)
+    charge = jnp.abs(jnp.sum(off[CHARGE] * area)) / jnp.where(passed > 0, passed, jnp.inf)
+    left = jnp.sum(jnp.abs(off[BURST_LEFT]) * area) / jnp.sum(area)
+    return [charge, left]
 
 
 def _end_slope(start, middle, end):
@@ -127,10 +174,11 @@ def _end_slope(start, middle, end):
 
 
 @compiled
-def _initial_rate(u, y, gamma_dt, cell):
+def _initial_rate(u, side: SideStates, y, after: SideStates, gamma_dt, cell):
     slope = jnp.where(cell.active[STO:], (y[STO:] - u[STO:]) / gamma_dt, 0.0)
     fields = jnp.concatenate([y[:STO], u[STO:]])
-    return fields, jnp.concatenate([jnp.zeros_like(y[:STO]), slope])
+    side_rate = side.combine(after, lambda a, b: (b - a) / gamma_dt)
+    return fields, jnp.concatenate([jnp.zeros_like(y[:STO]), slope]), side_rate
 
 
 @contextmanager
@@ -149,22 +197,22 @@ _INSTANT = 1e-3
 
 
 def consistent_state(
-    u: Array,
-    j: Array,
+    before: State,
     drive: Drive,
     cell: CellModel,
     scale: float,
     options: NewtonOptions,
     workspace: Workspace | None = None,
 ) -> tuple[State | None, Stage]:
-    """State with the potentials and rates that belong to the concentrations of `u` under a new `drive`."""
+    """The state `before` with the potentials and rates that belong to its concentrations under a new `drive`."""
+    u, side = before.u, before.side
     with _fresh(workspace) as work:
-        stage = solve_stage(u, j, u[STO:], _INSTANT, drive, cell, scale, options, work)
+        stage = solve_stage(u, before.j, History(u[STO:], side), _INSTANT, drive, cell, scale, options, work)
     if stage.result is not StageResult.converged:
         return None, stage
-    fields, rate = _initial_rate(u, stage.u, jnp.asarray(_INSTANT), cell)
     total = stage.evaluation.total
-    state = State(fields, rate, total.j, float(total.voltage), 0.0, float(drive.current), reach=0.0)
+    fields, rate, side_rate = _initial_rate(u, side, stage.u, total.side, jnp.asarray(_INSTANT), cell)
+    state = State(fields, rate, total.j, side, side_rate, float(total.voltage), 0.0, float(drive.current), reach=0.0)
     return state, stage
 
 
@@ -182,24 +230,28 @@ def attempt(
     h, smooth = jnp.asarray(dt), jnp.asarray(float(dt <= state.reach))
     guess = _predict_first(state.u, state.rate, h, smooth, cell)
     with _fresh(workspace) as work:
-        first = solve_stage(guess, state.j, state.u[STO:], GAMMA * dt, drive, cell, scale, options, work)
+        start = History(state.u[STO:], state.side)
+        first = solve_stage(guess, state.j, start, GAMMA * dt, drive, cell, scale, options, work)
         if first.result is not StageResult.converged:
             return Step(None, None, math.inf, first.result, first.newton, first.krylov, 1)
-        known, guess = _second_stage(state.u, state.rate, first.u, h, smooth, cell)
-        second = solve_stage(guess, first.evaluation.total.j, known, GAMMA * dt, drive, cell, scale, options, work)
+        one = first.evaluation.total
+        history, guess = _second_stage(state.u, state.side, state.rate, first.u, one.side, h, smooth, cell)
+        second = solve_stage(guess, one.j, history, GAMMA * dt, drive, cell, scale, options, work)
         newton, krylov = first.newton + second.newton, first.krylov + second.krylov
         if second.result is not StageResult.converged:
             return Step(None, None, math.inf, second.result, newton, krylov, 2)
         assert work.linearisation is not None
         faces = work.linearisation.response.faces
-    rate, error = _finish(state.u, state.rate, first.u, second.u, known, faces, h, cell, jnp.asarray(scales))
-    b1, b2 = (w * dt for w in WEIGHTS)
-    one, two = first.evaluation.total, second.evaluation.total
-    totals = StepTotals(
-        reaction=b1 * float(one.reaction_current) + b2 * float(two.reaction_current),
-        anode=b1 * float(one.anode_current) + b2 * float(two.anode_current),
-        external=dt * float(drive.current),
+    two = second.evaluation.total
+    before = (state.u, state.rate, state.side, state.side_rate)
+    rate, side_rate, error = _finish(
+        before, first.u, one.side, second.u, two, history, faces, h, cell, jnp.asarray(scales)
     )
+    b1, b2 = (w * dt for w in WEIGHTS)
+    passed = Flows(*(b1 * float(a) + b2 * float(b) for a, b in zip(one.flows, two.flows, strict=True)))
+    totals = StepTotals(passed, external=dt * float(drive.current))
     volts = (state.voltage, float(one.voltage), float(two.voltage))
-    end = State(second.u, rate, two.j, volts[2], _end_slope(*volts) / dt, float(drive.current), reach=REACH * dt)
+    voltage_rate = _end_slope(*volts) / dt
+    current = float(drive.current)
+    end = State(second.u, rate, two.j, two.side, side_rate, volts[2], voltage_rate, current, reach=REACH * dt)
     return Step(end, totals, float(error), StageResult.converged, newton, krylov, 2)

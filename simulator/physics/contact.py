@@ -10,18 +10,25 @@ Half a voxel lies between each cell centre and the face, and all of it is resolv
 - film: $j R_f$.
 
 $j$ is per true contact area, $J = j\,w\,a_f$ per voxel face area ($w$ corrects the staircase, $a_f$ is the contact
-fraction). The scalar equation solved for $j$ is
+fraction). Two branches share the face: intercalation $j_\mathrm{ct}$, which alone takes lithium from the particle, and
+oxidation of the electrolyte $j_\mathrm{ox}(E, x_s, \delta)$ (with a burst beside it), $j$ is their sum. The scalar
+equation solved for $j_\mathrm{ct}$ is
 
-$$\phi_f-\phi_{e,f} - jR_f - U(x_s) - \eta(j/j_0(x_s,c_e)) = 0 .$$
+$$\phi_f-\phi_{e,f} - jR_f(\delta) - E = 0,\qquad E = U(x_s) + \eta(j_\mathrm{ct}/j_0(x_s,c_e)),$$
+
+where E is the potential of the oxide against the electrolyte behind the film: it drives the oxidation as well.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from simulator.constants import F
+from simulator.physics.decomposition.branch import BURST_LEFT, THICKNESS, Decomposition, SideStart
+from simulator.physics.decomposition.film import Film
 from simulator.physics.kinetics import ButlerVolmer, solve_monotone
 
 #: Lower bound of the contact fraction: contact loss may cut clusters off, and a zero would leave them undetermined.
@@ -69,6 +76,14 @@ class FaceSides(eqx.Module):
         g_am, g_cbd = self.electronic_conductances()
         return jnp.where(g_cbd > 0, g_am / (g_am + g_cbd), 1.0)  # exactly 1, whatever the rounding of the quotient
 
+    def behind(self, film: Film, thickness: Array) -> "FaceSides":
+        """The same faces with a film of `thickness` (n,) [m] grown on their contact."""
+        resistance = film.resistance(self.film_resistance, thickness)
+        if film.loss_thickness is None:
+            return eqx.tree_at(lambda s: s.film_resistance, self, resistance)
+        fraction = self.contact_fraction * film.remaining(thickness)
+        return eqx.tree_at(lambda s: (s.film_resistance, s.contact_fraction), self, (resistance, fraction))
+
     def extra_resistance(self) -> Array:
         """Contact resistance beyond the two half cells [ohm m2], for the direct AM-CBD electron path."""
         _, g_cbd = self.electronic_conductances()
@@ -82,37 +97,109 @@ def surface_stoichiometry(sto: Array, j: Array, sides: FaceSides, c_s_max: Array
     return jnp.clip(sto - depletion * j, 0.0, 1.0)
 
 
-def contact_current(
-    phi_am: Float[Array, " n"],
-    phi_cbd: Float[Array, " n"],
-    phi_e: Float[Array, " n"],
-    sto: Float[Array, " n"],
-    c_e: Float[Array, " n"],
+class FaceFields(NamedTuple):
+    """Fields (n,) at the centres of the cells on either side: potentials [V] (`phi_cbd` is ignored where the ionic side
+    carries no electrons), `sto` [-] of the particle, `c_e` [mol m^-3] of the electrolyte."""
+
+    phi_am: Array
+    phi_cbd: Array
+    phi_e: Array
+    sto: Array
+    c_e: Array
+
+
+class FaceCurrents(NamedTuple):
+    """Current densities (n,) [A m^-2 of contact], positive from the particle to the electrolyte: `intercalation`, and
+    with a decomposition `oxidation` of the electrolyte and `burst`."""
+
+    intercalation: Array
+    oxidation: Array | None = None
+    burst: Array | None = None
+
+    @property
+    def total(self) -> Array:
+        """What the solid's electrons and the electrolyte's ions carry to the face."""
+        if self.oxidation is None or self.burst is None:
+            return self.intercalation
+        return self.intercalation + (self.oxidation + self.burst)
+
+
+class FaceLaw(NamedTuple):
+    """The solved face problem: `currents`; `sides` as they are at the end of the stage, their film included; the
+    `states` (3, n) there, None without a decomposition."""
+
+    currents: FaceCurrents
+    sides: FaceSides
+    states: Array | None
+
+
+class Intercalation(eqx.Module):
+    """What the active material's own reaction needs, all traced: `kinetics`, `ocp` f(sto, T) [V], `c_s_max`
+    [mol m^-3], `temperature` [K]."""
+
+    kinetics: ButlerVolmer
+    ocp: Callable[[Array, Array], Array]
+    c_s_max: Array
+    temperature: Array
+
+    def potential(self, j: Array, at: FaceFields, sides: FaceSides) -> tuple[Array, Array]:
+        """E [V] (n,) that drives `j` [A m^-2], and the surface stoichiometry with it."""
+        surface = surface_stoichiometry(at.sto, j, sides, self.c_s_max)
+        j0 = self.kinetics.exchange_current(surface, at.c_e)
+        eta = self.kinetics.overpotential(j / j0, self.temperature)
+        return self.ocp(surface, self.temperature) + eta, surface
+
+
+def _side_branch(
+    j: Array, at: FaceFields, sides: FaceSides, reaction: Intercalation, branch: Decomposition, start: SideStart
+) -> tuple[Array, FaceLaw]:
+    """E [V] and everything else at the face that follows from the intercalation current `j` (n,)."""
+
+    def oxidation(thickness: Array) -> Array:
+        E, surface = reaction.potential(j, at, sides.behind(branch.film, thickness))
+        return branch.law.current(E, surface, thickness, reaction.temperature)
+
+    thickness = branch.thickness(start, oxidation)
+    here = sides.behind(branch.film, thickness)
+    E, surface = reaction.potential(j, at, here)
+    # With a law that sees no thickness the current is the one that the thickness came from.
+    seen = thickness if branch.feeds_back else start.known[THICKNESS]
+    oxidised = branch.law.current(E, surface, seen, reaction.temperature)
+    burst, left = jnp.zeros_like(j), start.known[BURST_LEFT]
+    if branch.burst is not None:
+        burst, left = branch.burst.advance(E, left, start.gamma_dt, reaction.temperature)
+    states = branch.states(start, oxidised, left, here.contact / sides.contact)
+    return E, FaceLaw(FaceCurrents(j, oxidised, burst), here, states)
+
+
+def contact_law(
+    at: FaceFields,
     sides: FaceSides,
-    kinetics: ButlerVolmer,
-    ocp: Callable[[Array, Array], Array],
-    c_s_max: Array,
-    temperature: Array,
-    start: Float[Array, " n"],
-) -> Float[Array, " n"]:
-    """Current density `j` [A m^-2 of true contact area], positive when lithium leaves the particle.
+    reaction: Intercalation,
+    guess: Float[Array, " n"],
+    branch: Decomposition | None = None,
+    start: SideStart | None = None,
+) -> FaceLaw:
+    """Solve the face problem. `guess`: first guess of the intercalation current [A m^-2 of contact].
 
-    **Arguments:** potentials [V], `sto` [-] and `c_e` [mol m^-3] at the cell centres on either side (`phi_cbd` is
-    ignored where the ionic side carries no electrons); `ocp(sto, T)` [V]; `start`: first guess of j.
-
-    Differentiable in every argument but `start` (implicit function theorem).
+    Differentiable in every argument but `guess` (implicit function theorem). `branch` with its `start` adds the
+    oxidation of the electrolyte; `sides` then hold film resistance and contact fraction of the pristine face.
     """
-    g_am, g_cbd = sides.electronic_conductances()
-    share = sides.am_share()
-    open_circuit = share * phi_am + (1.0 - share) * phi_cbd - phi_e
-    per_true_area = sides.weight * sides.contact
-    half_cells = 1.0 / (g_am + g_cbd) + sides.h_ion / (2.0 * sides.kappa)
-    resistance = per_true_area * half_cells + sides.film_resistance
+
+    def given(j: Array) -> tuple[Array, FaceLaw]:
+        if branch is None or start is None:
+            return reaction.potential(j, at, sides)[0], FaceLaw(FaceCurrents(j), sides, None)
+        return _side_branch(j, at, sides, reaction, branch, start)
 
     def mismatch(j: Array) -> Array:
-        surface = surface_stoichiometry(sto, j, sides, c_s_max)
-        j0 = kinetics.exchange_current(surface, c_e)
-        eta = kinetics.overpotential(j / j0, temperature)
-        return open_circuit - resistance * j - ocp(surface, temperature) - eta
+        E, law = given(j)
+        here = law.sides
+        g_am, g_cbd = here.electronic_conductances()
+        share = here.am_share()
+        open_circuit = share * at.phi_am + (1.0 - share) * at.phi_cbd - at.phi_e
+        half_cells = 1.0 / (g_am + g_cbd) + here.h_ion / (2.0 * here.kappa)
+        resistance = here.weight * here.contact * half_cells + here.film_resistance
+        return open_circuit - resistance * law.currents.total - E
 
-    return solve_monotone(mismatch, start, kinetics.exchange_current(sto, c_e))
+    scale = reaction.kinetics.exchange_current(at.sto, at.c_e)
+    return given(solve_monotone(mismatch, guess, scale))[1]

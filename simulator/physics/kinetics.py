@@ -38,6 +38,11 @@ class ButlerVolmer(eqx.Module):
             j0 = j0 * jnp.sqrt(jnp.maximum(c_e / self.c_e_init, EDGE))
         return j0
 
+    def current(self, j0: Array, eta: Array, temperature: Array) -> Array:
+        """`j` [A m^-2] at the overpotential `eta` [V]: the Butler-Volmer relation as it is written."""
+        f = F / (R * temperature)
+        return j0 * (jnp.exp(self.alpha_a * f * eta) - jnp.exp(-self.alpha_c * f * eta))
+
     def overpotential(self, ratio: Array, temperature: Array) -> Array:
         r"""$\eta$ [V] that drives $j/j_0$ = `ratio`: the inverse Butler-Volmer relation.
 

@@ -18,7 +18,7 @@ from simulator.model import Cell, Solution, SolverOptions, build_cell, simulate
 from simulator.model.cell import C_E, STO
 from simulator.model.newton import NewtonOptions
 from simulator.model.residual import Drive
-from simulator.model.timestep import ErrorScales, State, attempt, consistent_state
+from simulator.model.timestep import ErrorScales, State, attempt, consistent_state, resting_state
 
 SLAB, ELECTROLYTE = 5e-6, 50e-6
 C_S_MAX, D_S, SIGMA = 51765.0, 1e-14, 10.0
@@ -208,7 +208,7 @@ def fixed_steps(state: State, cell: Cell, drive: Drive, total: float, n: int) ->
     # Newton is solved to 1e-8, so that its error (V, sto: < 1e-9) stays far below the error in time (> 5e-7).
     for _ in range(n):
         step = attempt(
-            state, total / n, drive, cell.model, _scale(drive), NewtonOptions(tolerance=1e-8), ErrorScales(1, 1, 1)
+            state, total / n, drive, cell.model, _scale(drive), NewtonOptions(tolerance=1e-8), ErrorScales(1, 1, 1, 1)
         )
         assert step.state is not None, step.result
         state = step.state
@@ -225,8 +225,7 @@ def test_second_order_in_time():
     cell = laminate(0.3)
     drive = Drive(jnp.asarray(-2.0 * cell.area, float), jnp.zeros(()), jnp.ones(()))
     begin, _ = consistent_state(
-        cell.initial_fields(),
-        jnp.zeros(cell.model.faces.area.shape),
+        resting_state(cell.initial_fields(), cell.initial_side(), cell.model),
         drive,
         cell.model,
         _scale(drive),

@@ -23,9 +23,10 @@ from simulator.materials import LogLinear
 from simulator.model import build_cell
 from simulator.model.build import padded_length
 from simulator.model.newton import NewtonOptions, StageResult, solve_stage
-from simulator.model.residual import Drive, residual
+from simulator.model.residual import Drive, History, residual
 from simulator.model.timestep import GAMMA
 from simulator.numerics.conduction import solve_conduction
+from simulator.physics.contact import FaceCurrents
 
 STO, C_E = 2, 3
 C_MAX = 51765.0
@@ -191,13 +192,13 @@ def block_errors(n, most):
     u = u.at[STO:].set(jnp.where(inside, block_exact(*where, 0.0), u[STO:]))
     # Scale: the current that carries all lithium of the block out in the duration; the tolerance is 1e-6 of it.
     scale = F * C_MAX * np.prod(SIZE) / DURATION
-    start = jnp.zeros(b.model.faces.area.shape)
+    start = FaceCurrents(jnp.zeros(b.model.faces.area.shape))
     # The demand on the closed sums cannot be met: a source is no exchange with the electrodes.
     steps, options = n // 2, NewtonOptions(balance=1e3)
 
     def solve(guess, known, t):
         gamma_dt = GAMMA * DURATION / steps
-        stage = solve_stage(guess, start, known, gamma_dt, constant_current(0.0), b.model, scale, options)
+        stage = solve_stage(guess, start, History(known), gamma_dt, constant_current(0.0), b.model, scale, options)
         assert stage.result is StageResult.converged, (stage.result, stage.norm)
         return stage.u
 
@@ -378,8 +379,8 @@ def edges(n, length, graded):
 @eqx.filter_jit
 def newton_system(u, known, gamma_dt, current, model):
     def rows(u):
-        start = jnp.zeros(model.faces.area.shape)
-        evaluation = residual(u, known, gamma_dt, constant_current(current), model, start)
+        start = FaceCurrents(jnp.zeros(model.faces.area.shape))
+        evaluation = residual(u, History(known), gamma_dt, constant_current(current), model, start)
         return evaluation.rows, evaluation
 
     matrix, evaluation = jax.jacfwd(rows, has_aux=True)(u)

@@ -23,7 +23,7 @@ from simulator.materials import ChenOCP
 from simulator.model import build_cell
 from simulator.model.newton import NewtonOptions
 from simulator.model.residual import Drive
-from simulator.model.timestep import consistent_state
+from simulator.model.timestep import consistent_state, resting_state
 
 THICKNESS = 50.773e-6
 KAPPA, AREA_PER_VOLUME, TEMPERATURE = 0.0186865, 3e5, 333.15  # kappa of the electrode: half of the strip's
@@ -91,12 +91,13 @@ def strip(n, sigma, j0) -> Strip:
     model = eqx.tree_at(lambda m: m.faces.weight, cell.model, replace_fn=jnp.ones_like)
     current = CURRENT * cell.area
     drive = Drive(jnp.asarray(current, float), jnp.zeros(()), jnp.ones(()))
-    start = jnp.zeros(model.faces.area.shape)
-    state, stage = consistent_state(cell.initial_fields(), start, drive, model, current, NewtonOptions())
+    state, stage = consistent_state(
+        resting_state(cell.initial_fields(), cell.initial_side(), model), drive, model, current, NewtonOptions()
+    )
     assert state is not None, stage.result
     valid = np.asarray(model.faces.valid)
     order = np.argsort(np.asarray(model.faces.am)[valid])
-    j = np.asarray(state.j)[valid][order]
+    j = np.asarray(state.j.total)[valid][order]
     assert j.size == n
     series = (ROWS - n) * dz / KAPPA
     return Strip(state.voltage / CURRENT - series, j / j.mean())

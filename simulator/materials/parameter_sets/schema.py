@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from simulator.choices import DECOMPOSITION_LAWS
 from simulator.materials.thermal import Thermal
 
 
@@ -114,7 +115,40 @@ SPECS: dict[str, Spec] = {
         "-", "It is the live share inside one touching face, not the coverage of the particles.", 1.0
     ),
     "contact.electronic_resistance": _from_zero("ohm m2", _RESISTANCE, thermal=-1),
+    "contact.loss_thickness": _positive(
+        "m", "It is the film thickness over which the contact falls to 1/e; inf: no contact is lost.", infinite=True
+    ),
     "film.resistance_init": _from_zero("ohm m2", _RESISTANCE, thermal=-1),
+    "film.molar_volume": _positive(
+        "m3/mol", "It is the volume of film per mole of electrons, about 1e-4 m3/mol.", 1e-2
+    ),
+    "film.conductivity": _positive("S/m", "It is the ionic conductivity of the film, about 1e-8 S/m.", thermal=1),
+    "decomposition.law": Spec(
+        "choice", "-", choices=DECOMPOSITION_LAWS, cure="'none' switches the oxidation of the electrolyte off."
+    ),
+    "decomposition.j_ref": _from_zero("A/m2", "Give A/m2 of true contact area; 0 switches the law off.", thermal=1),
+    "decomposition.U_ox0": Spec("number", "V", -1.0, 10.0, cure="Give volts against Li/Li+; 4.3 V is usual for PEO."),
+    "decomposition.beta": _from_zero("V", "Give volts per unit of delithiation; 0 is the null model.", 20.0),
+    "decomposition.y0": Spec("number", "-", 0.0, 1.0, cure="It is a delithiation 1 - sto."),
+    "decomposition.alpha": Spec("number", "-", 0.0, 2.0, True, True, "0.5 is the usual choice."),
+    "decomposition.delta_star": _positive(
+        "m", "It is the thickness at which the film has slowed its growth to 1/e; inf: never.", infinite=True
+    ),
+    "decomposition.omega": _from_zero("-", "It is the share of the oxidation that consumes anions.", 1.0),
+    "decomposition.reaction_energy": Spec(
+        "function", "V", -10.0, 10.0, axis="sto", cure="Give eV per electron, negative where downhill.", tangent=True
+    ),
+    "decomposition.gate_width": _positive("V", "Give eV per electron; kT is 0.029 eV at 60 C.", 1.0),
+    "decomposition.burst_charge": _from_zero("C/m2", "Give C/m2 of true contact area; 0 switches the burst off."),
+    "decomposition.burst_j_ref": _from_zero("A/m2", "Give A/m2 of true contact area at burst_U.", thermal=1),
+    "decomposition.burst_U": Spec("number", "V", -1.0, 10.0, cure="Give volts against Li/Li+."),
+    "carbon_oxidation.j_ref": _from_zero("A/m2", "Give A/m2 of carbon surface; 0 switches it off.", thermal=1),
+    "carbon_oxidation.U_ox0": Spec("number", "V", -1.0, 10.0, cure="Give volts against Li/Li+."),
+    "carbon_oxidation.alpha": Spec("number", "-", 0.0, 2.0, True, True, "0.5 is the usual choice."),
+    "carbon_oxidation.charge": _positive(
+        "C/m2", "It is the charge that can be oxidised per carbon surface; inf: no end.", infinite=True
+    ),
+    "carbon_oxidation.specific_area": _positive("1/m", "Give m2 of carbon per m3 of cbd (1 m2/cm3 = 1e6 1/m).", 1e10),
     "anode.kind": Spec("choice", "-", choices=("li_metal", "li_in"), cure="Choose the counter electrode."),
     "anode.j0": _positive("A/m2", "From an area resistance R: j0 = R_gas T/(F R).", thermal=1),
     "anode.resistance": _from_zero("ohm m2", _RESISTANCE, thermal=-1),

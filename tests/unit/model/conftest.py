@@ -11,7 +11,8 @@ import pytest
 from simulator.geometry import Electrode
 from simulator.model import build_cell
 from simulator.model.jacobian import linearise
-from simulator.model.residual import Drive, residual
+from simulator.model.residual import Drive, History, SideStates, residual
+from simulator.model.timestep import resting_state
 
 LABELS = {"pore": 0, "am": 1, "cbd": 2, "electrolyte": 3}
 VOXEL_SIZE = (0.45e-6, 0.5e-6, 0.6e-6)
@@ -74,26 +75,27 @@ class Tiny:
 
 
 @eqx.filter_jit
-def _everything(u, du, known, gamma_dt, drive, model):
-    start = jnp.zeros(model.faces.area.shape)
+def _everything(u, du, history, gamma_dt, drive, model):
+    guess = resting_state(u, history.side, model).j
 
     def rows(u):
-        evaluation = residual(u, known, gamma_dt, drive, model, start)
+        evaluation = residual(u, history, gamma_dt, drive, model, guess)
         return evaluation.rows, evaluation
 
     _, tangent, evaluation = jax.jvp(rows, (u,), (du,), has_aux=True)
-    jacobian = linearise(u, evaluation.total.j, gamma_dt, drive, model, jnp.dtype(jnp.float64))
+    jacobian = linearise(u, evaluation.total, history, gamma_dt, drive, model, jnp.dtype(jnp.float64))
     return evaluation, tangent, jacobian.unpack(jacobian.apply(jacobian.pack(du)))
 
 
 @pytest.fixture(scope="session")
 def everything():
-    """Function of (u, known, gamma_dt, drive, model, du=0): the evaluation there, the derivative of its rows along
-    `du` by JAX, and the same by the assembled Jacobian. One compiled program for all tests."""
+    """Function of (u, known, gamma_dt, drive, model, du=0, side=none): the evaluation there, the derivative of its rows
+    along `du` by JAX, and the same by the assembled Jacobian. One compiled program for all tests."""
 
-    def call(u, known, gamma_dt, drive, model, du=None):
+    def call(u, known, gamma_dt, drive, model, du=None, side=None):
         du = np.zeros(np.shape(u)) if du is None else du
-        return _everything(jnp.asarray(u), jnp.asarray(du), jnp.asarray(known), jnp.asarray(gamma_dt), drive, model)
+        history = History(jnp.asarray(known), SideStates() if side is None else side)
+        return _everything(jnp.asarray(u), jnp.asarray(du), history, jnp.asarray(gamma_dt), drive, model)
 
     return call
 

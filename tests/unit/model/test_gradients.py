@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulator.model.residual import residual
+from simulator.model.residual import History, residual
+from simulator.physics.contact import FaceCurrents
 
 GAMMA_DT = 40.0
 
@@ -30,8 +31,8 @@ def problem(tiny, everything):
 
     def loss(contact_fraction, j0_ref):
         varied = with_values(model, contact_fraction, j0_ref)
-        start = jnp.zeros(model.faces.area.shape)
-        rows = residual(u, u[2:], jnp.asarray(GAMMA_DT), drive, varied, start).rows
+        start = FaceCurrents(jnp.zeros(model.faces.area.shape))
+        rows = residual(u, History(u[2:]), jnp.asarray(GAMMA_DT), drive, varied, start).rows
         return jnp.sum(jnp.square(rows / scale))
 
     both = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
@@ -83,7 +84,7 @@ def test_halving_the_contact_fraction_equals_halving_the_area_weight(tiny, every
     u[0] += 0.03
 
     def currents(model):
-        return np.asarray(everything(u, u[2:], GAMMA_DT, tiny.drive(0.0), model)[0].total.j)
+        return np.asarray(everything(u, u[2:], GAMMA_DT, tiny.drive(0.0), model)[0].total.j.total)
 
     contact = currents(eqx.tree_at(lambda m: m.contact_fraction, model, model.contact_fraction / 2))
     weight = currents(eqx.tree_at(lambda m: m.faces.weight, model, model.faces.weight / 2))

@@ -1,12 +1,14 @@
 """The stage solver: what it returns, and how it says that it could not."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from simulator.model.newton import NewtonOptions, StageResult, Workspace, solve_stage
-from simulator.model.residual import residual, totals
+from simulator.model.residual import History, residual, totals
+from simulator.physics.contact import FaceCurrents
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +21,8 @@ def solve(tiny, problem, *, u=None, gamma_dt=30.0, factor=1.0, options=None, mod
     cell, initial, start, current = problem
     return solve_stage(
         initial if u is None else u,
-        start,
-        initial[2:],
+        FaceCurrents(start),
+        History(initial[2:]),
         gamma_dt,
         tiny.drive(factor * current),
         cell.model if model is None else model,
@@ -38,8 +40,8 @@ def test_solved_stage_is_below_the_tolerance_and_balanced(tiny, problem):
     assert stage.norm == pytest.approx(np.linalg.norm(rows) / current, rel=1e-12)
     assert stage.norm <= 2e-6 and 1 <= stage.newton <= 6 and stage.krylov >= stage.newton
     assert np.all(np.abs(stage.evaluation.total.imbalance) <= 1e-10 * current)
-    assert float(stage.evaluation.total.reaction_current) == pytest.approx(current, rel=1e-9)
-    assert float(stage.evaluation.total.anode_current) == pytest.approx(-current, rel=1e-9)
+    assert float(stage.evaluation.total.flows.reaction) == pytest.approx(current, rel=1e-9)
+    assert float(stage.evaluation.total.flows.anode) == pytest.approx(-current, rel=1e-9)
 
 
 def test_a_stage_may_begin_with_the_linearisation_of_another_one(tiny, problem):
@@ -74,11 +76,13 @@ def test_a_forgotten_workspace_solves_like_a_new_one_to_the_last_bit(tiny, probl
 
 def test_totals_are_those_of_the_whole_residual(tiny, problem):
     cell, u, start, current = problem
-    arguments = (u, u[2:], jnp.asarray(30.0), tiny.drive(current), cell.model, start)
+    arguments = (u, History(u[2:]), jnp.asarray(30.0), tiny.drive(current), cell.model, FaceCurrents(start))
     total = eqx.filter_jit(totals)(*arguments)
-    for name, value in eqx.filter_jit(residual)(*arguments).total._asdict().items():
+    whole = eqx.filter_jit(residual)(*arguments).total
+    assert jax.tree.structure(total) == jax.tree.structure(whole)
+    for mine, value in zip(jax.tree.leaves(total), jax.tree.leaves(whole), strict=True):
         # the same sums in another program: rounding relative to the current
-        np.testing.assert_allclose(getattr(total, name), value, rtol=1e-12, atol=1e-12 * current, err_msg=name)
+        np.testing.assert_allclose(mine, value, rtol=1e-12, atol=1e-12 * current)
 
 
 def test_absent_unknowns_are_returned_as_they_came(tiny, problem):

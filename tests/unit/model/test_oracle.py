@@ -17,6 +17,8 @@ from simulator.geometry import AM, CBD, ELECTROLYTE, face_weights
 from simulator.materials import LogLinear, Table
 from simulator.model.grid import SEPARATOR
 from simulator.model.newton import NewtonOptions, StageResult, solve_stage
+from simulator.model.residual import History
+from simulator.physics.contact import FaceCurrents
 
 T, C_MAX, C_INIT = 333.15, 51765.0, 1130.0
 PHI_S, PHI_E, STO, C_E = range(4)
@@ -355,8 +357,8 @@ def test_voltage_and_totals_equal_the_plain_model(case):
     stripped = sum(
         case.plain.area(0, (0, *yx)) * case.plain.anode_current(case.u, (0, *yx)) for yx in np.ndindex(case.u.shape[2:])
     )
-    assert float(case.evaluation.total.reaction_current) == pytest.approx(reaction, rel=1e-9)
-    assert float(case.evaluation.total.anode_current) == pytest.approx(stripped, rel=1e-9)
+    assert float(case.evaluation.total.flows.reaction) == pytest.approx(reaction, rel=1e-9)
+    assert float(case.evaluation.total.flows.anode) == pytest.approx(stripped, rel=1e-9)
 
 
 def test_imbalances_are_the_sums_of_the_rows(case):
@@ -387,9 +389,9 @@ def test_solved_stage_satisfies_the_plain_model(tiny, everything):
     case = make_case(tiny, everything, CONSTANT, {})
     cell, model = case.cell, case.cell.model
     u = cell.initial_fields()
-    start = jnp.zeros(model.faces.area.shape)
+    start = FaceCurrents(jnp.zeros(model.faces.area.shape))
     options = NewtonOptions(tolerance=1e-8)
-    stage = solve_stage(u, start, u[STO:], GAMMA_DT, tiny.drive(case.current), model, case.current, options)
+    stage = solve_stage(u, start, History(u[STO:]), GAMMA_DT, tiny.drive(case.current), model, case.current, options)
     assert stage.result is StageResult.converged
     rows, voltage = case.plain.rows(np.asarray(stage.u), np.asarray(u[STO:]), GAMMA_DT, case.current)
     # Twice the tolerance is accepted after balancing; 4 V potentials in float64 resolve about 1e-8 of the current.

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from simulator.model.newton import NewtonOptions, StageResult, solve_stage
+from simulator.model.residual import History
+from simulator.physics.contact import FaceCurrents
 
 GAMMA_DT = 30.0
 #: name -> what is done to the lateral axes of any array that ends in (y, x)
@@ -49,8 +51,8 @@ def test_voltage_does_not_depend_on_the_orientation(tiny, name):
         current, u = 0.5 * cell.one_c, cell.initial_fields()
         stage = solve_stage(
             u,
-            jnp.zeros(cell.model.faces.area.shape),
-            u[2:],
+            FaceCurrents(jnp.zeros(cell.model.faces.area.shape)),
+            History(u[2:]),
             GAMMA_DT,
             tiny.drive(current),
             cell.model,

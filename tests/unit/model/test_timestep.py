@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from simulator.model.newton import NewtonOptions
-from simulator.model.timestep import ERROR_WEIGHTS, GAMMA, WEIGHTS, ErrorScales, _end_slope, attempt, consistent_state
+from simulator.model.residual import SideStates
+from simulator.model.timestep import (
+    ERROR_WEIGHTS,
+    GAMMA,
+    WEIGHTS,
+    ErrorScales,
+    _end_slope,
+    attempt,
+    consistent_state,
+    resting_state,
+)
 
 ROUNDING = 1e-15
 
@@ -52,7 +62,7 @@ def ladder(tiny):
     model, current = cell.model, 0.5 * cell.one_c
     drive = tiny.drive(current)
     # Tight enough that Newton's error stays below that of the smallest step, above what 4 V in float64 resolve.
-    options, scales = NewtonOptions(tolerance=3e-8), ErrorScales(2e-4, 1e-3, 1.13)
+    options, scales = NewtonOptions(tolerance=3e-8), ErrorScales(2e-4, 1e-3, 1.13, 1e-2)
 
     def march(state, dt, n):
         estimates = []
@@ -63,7 +73,9 @@ def ladder(tiny):
             estimates.append(step.error)
         return state, estimates
 
-    state, _ = consistent_state(cell.initial_fields(), np.zeros(model.faces.area.shape), drive, model, current, options)
+    state, _ = consistent_state(
+        resting_state(cell.initial_fields(), SideStates(), model), drive, model, current, options
+    )
     # sqrt(t) after the switch has no order: leave it behind first
     state, _ = march(state, 10.0, 6)
     runs = {n: march(state, 100.0 / n, n) for n in (1, 2, 4, 8, 40)}
@@ -101,13 +113,15 @@ def test_stage_totals_are_the_charge_that_passes(ladder, tiny):
     cell = tiny.cell()
     model, current = cell.model, 0.5 * cell.one_c
     state = ladder[0][8][0]
-    step = attempt(state, 30.0, tiny.drive(current), model, current, NewtonOptions(), ErrorScales(2e-4, 1e-3, 1.13))
+    step = attempt(
+        state, 30.0, tiny.drive(current), model, current, NewtonOptions(), ErrorScales(2e-4, 1e-3, 1.13, 1e-2)
+    )
     charge = 30.0 * current
     assert step.totals.external == pytest.approx(charge, rel=1e-15)
     # each stage is balanced to 1e-10 of the current
-    assert step.totals.reaction == pytest.approx(charge, rel=1e-9)
-    assert step.totals.anode == pytest.approx(-charge, rel=1e-9)
+    assert step.totals.flows.reaction == pytest.approx(charge, rel=1e-9)
+    assert step.totals.flows.anode == pytest.approx(-charge, rel=1e-9)
     storage = np.broadcast_to(np.asarray(model.solid_storage), model.shape)
     lost = np.sum((storage * (np.asarray(state.u) - np.asarray(step.state.u))[2])[np.asarray(model.active[2])])
     # inventories of 6e-9 C in float64, of which the step moves 1 %
-    assert lost == pytest.approx(step.totals.reaction, rel=1e-9)
+    assert lost == pytest.approx(step.totals.flows.reaction, rel=1e-9)

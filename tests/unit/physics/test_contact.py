@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 
 from simulator.constants import F, R
 from simulator.materials import ChenOCP
-from simulator.physics.contact import CONTACT_FLOOR, FaceSides, contact_current
+from simulator.physics.contact import CONTACT_FLOOR, FaceFields, FaceSides, Intercalation, contact_law
 from simulator.physics.kinetics import EDGE, ButlerVolmer
 
 N = 240
@@ -69,15 +69,8 @@ def faces(seed, *, overpotential, sto, conducts=None):
 
 @eqx.filter_jit
 def solve(fields, sides, k, ocp, c_s_max, temperature, start):
-    return contact_current(
-        **{name: fields[name] for name in FIELDS},
-        sides=sides,
-        kinetics=k,
-        ocp=ocp,
-        c_s_max=c_s_max,
-        temperature=temperature,
-        start=start,
-    )
+    at = FaceFields(**{name: fields[name] for name in FIELDS})
+    return contact_law(at, sides, Intercalation(k, ocp, c_s_max, temperature), start).currents.total
 
 
 def current(fields, sides, k=None, start=None):
