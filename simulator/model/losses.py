@@ -113,7 +113,7 @@ def voltage_losses(u: Array, j: Array, current: float, cell: CellModel) -> dict[
 
     Losses are positive on charge and negative on discharge. Without current no loss is defined: they are NaN.
     """
-    drive = Drive(jnp.asarray(current, float), jnp.zeros(()), jnp.ones(()))
+    drive = Drive.of_current(current)
     powers, ocv = _powers(u, j, drive, cell)
     volts = [float(p) / current if current else math.nan for p in powers]
     return {"ocv_volt": float(ocv)} | {f"loss_{name}_volt": v for name, v in zip(LOSSES, volts, strict=True)}

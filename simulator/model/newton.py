@@ -68,11 +68,13 @@ class StageResult(enum.Enum):
 
 class Response(NamedTuple):
     """Of a linearisation, perhaps of an earlier stage of the time step: `faces` per face, `anode` (2,) [A] summed over
-    the plane, and `resolution` [A]: the 2-norm that the rounding of the solid potential alone leaves in the residual.
+    the plane, `plane` (2,) the same of the current into the collector plane with respect to phi_s [S] and sto [A], and
+    `resolution` [A]: the 2-norm that the rounding of the solid potential alone leaves in the residual.
     """
 
     faces: FaceDerivatives
     anode: Array
+    plane: Array
     resolution: Array
 
 
@@ -87,8 +89,8 @@ class Linearisation(NamedTuple):
 class Workspace:
     """What one stage hands on to the next of the same time step, and the memory that all stages share.
 
-    `linearisation`: of an earlier stage or iterate with the same cell, drive and `gamma_dt` (call `forget` when one of
-    them changes); `space`: the directions tried with it.
+    `linearisation`: of an earlier stage or iterate with the same cell, kind of drive and `gamma_dt` (call `forget` when
+    one of them changes); `space`: the directions tried with it.
     """
 
     linearisation: Linearisation | None = None
@@ -149,7 +151,9 @@ def _feasible(u: Array, du: Array, cell: CellModel) -> Array:
 @compiled
 def _linearise(u, j, gamma_dt, drive: Drive, cell: CellModel, dtype) -> tuple[Jacobian, Response]:
     jacobian = linearise(u, j, gamma_dt, drive, cell, dtype)
-    return jacobian, Response(jacobian.faces, jnp.sum(jacobian.anode, axis=(1, 2)), _resolution(u, jacobian))
+    by_sto = jnp.zeros(()) if jacobian.plane_sto is None else jnp.sum(jacobian.plane_sto)
+    plane = jnp.stack([jnp.sum(jacobian.plane), by_sto])
+    return jacobian, Response(jacobian.faces, jnp.sum(jacobian.anode, axis=(1, 2)), plane, _resolution(u, jacobian))
 
 
 # A program of its own: as one with the assembly of the Jacobian it takes as long again.
@@ -205,10 +209,10 @@ def _rebalance(u, total: Totals, known, response: Response, gamma_dt, drive: Dri
     solid = jnp.sum(jnp.where(cell.active[STO], cell.solid_storage / gamma_dt, 0.0))
     salt = jnp.sum(jnp.where(cell.active[C_E], cell.salt_storage / gamma_dt, 0.0))
     m = 1.0 - cell.t_plus_ref
-    held = (1.0 - drive.constant_current) * 1e3 * phi  # a held collector pins phi_s: leave it to Newton
+    held = (1.0 - drive.constant_current) * response.plane  # what comes from a held collector falls with phi_s
     matrix = jnp.stack(
         [
-            jnp.stack([phi + held, -phi, sto, c_e]),
+            jnp.stack([phi + held[0], -phi, sto + held[1], c_e]),
             jnp.stack([-phi, phi - a_phi, -sto, -c_e - a_c]),
             jnp.stack([phi, -phi, solid + sto, c_e]),
             jnp.stack([-m * phi, m * (phi - a_phi), -m * sto, salt - m * (c_e + a_c)]),

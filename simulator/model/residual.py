@@ -32,10 +32,22 @@ class Drive(eqx.Module):
     voltage: Float[Array, ""]
     constant_current: Float[Array, ""]
 
+    @classmethod
+    def of_current(cls, current: float) -> "Drive":
+        """`current` [A] is imposed. Strongly typed: a plain float would compile the same program a second time."""
+        return cls(jnp.asarray(current, float), jnp.zeros(()), jnp.ones(()))
+
+    @classmethod
+    def of_voltage(cls, voltage: float) -> "Drive":
+        """`voltage` [V] of the cell is imposed."""
+        return cls(jnp.zeros(()), jnp.asarray(voltage, float), jnp.zeros(()))
+
 
 class Totals(NamedTuple):
     """What a state amounts to as a whole. `j` (n,) [A/m2 contact], currents [A], `voltage` [V].
 
+    `current` is the external one: the given one, or at constant voltage that of the faces. The collector plane carries
+    the same (`imbalance`), but against conductances 1e6 times larger its potential drop does not resolve it.
     `imbalance` (4,) [A]: what is wrong with charge in the solid, charge in the electrolyte, lithium and salt as a
     whole. The inner fluxes cancel exactly in these sums, so they are formed from the outer ones. `rounding` (4,) [A]:
     how well float64 resolves them, which matters for time steps of milliseconds.
@@ -44,6 +56,7 @@ class Totals(NamedTuple):
     j: Array
     reaction_current: Array
     anode_current: Array
+    current: Array
     voltage: Array
     imbalance: Array
     rounding: Array
@@ -186,9 +199,12 @@ def _sources(
     )
     held_lithium = jnp.sum(jnp.where(cell.active[STO], cell.solid_storage * u[STO], 0.0)) / gamma_dt
     held_salt = jnp.sum(jnp.where(cell.active[C_E], cell.salt_storage * u[C_E], 0.0)) / gamma_dt
-    rounding = 1e-15 * jnp.stack([jnp.zeros(()), jnp.zeros(()), held_lithium, held_salt])
+    # the drops to a held plane are differences of float64 potentials
+    held_plane = (1.0 - drive.constant_current) * jnp.sum(g) * jnp.abs(voltage)
+    rounding = 1e-15 * jnp.stack([held_plane, jnp.zeros(()), held_lithium, held_salt])
+    external = jnp.where(drive.constant_current > 0, drive.current, reaction)
     sources = _Sources(current, from_collector, anode, solid_gain, salt_gain)
-    return sources, Totals(j, reaction, stripped, voltage, imbalance, rounding)
+    return sources, Totals(j, reaction, stripped, external, voltage, imbalance, rounding)
 
 
 def totals(u: Array, known: Array, gamma_dt: Array, drive: Drive, cell: CellModel, start: Array) -> Totals:

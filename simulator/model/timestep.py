@@ -36,7 +36,7 @@ REACH = 4.0
 
 class State(NamedTuple):
     """Where a step starts: fields `u` (4, nz, ny, nx), their time derivative `rate`, face currents `j`, `voltage` [V]
-    and its time derivative `voltage_rate` [V/s], applied `current` [A].
+    and its time derivative `voltage_rate` [V/s], external `current` [A] and its `current_rate` [A/s].
 
     `reach` [s]: the longest step over which the rates may be extrapolated to guess the next stages; 0 right after a
     change of current, where the potentials have no rate.
@@ -48,6 +48,7 @@ class State(NamedTuple):
     voltage: float
     voltage_rate: float
     current: float
+    current_rate: float
     reach: float
 
 
@@ -164,29 +165,32 @@ def consistent_state(
         return None, stage
     fields, rate = _initial_rate(u, stage.u, jnp.asarray(_INSTANT), cell)
     total = stage.evaluation.total
-    state = State(fields, rate, total.j, float(total.voltage), 0.0, float(drive.current), reach=0.0)
+    state = State(fields, rate, total.j, float(total.voltage), 0.0, float(total.current), 0.0, reach=0.0)
     return state, stage
 
 
 def attempt(
     state: State,
     dt: float,
-    drive: Drive,
+    drives: tuple[Drive, Drive],
     cell: CellModel,
     scale: float,
     options: NewtonOptions,
     scales: ErrorScales,
     workspace: Workspace | None = None,
 ) -> Step:
-    """Try one step of `dt` [s]; never raises on physics. A `workspace` saves allocating its memory for every step."""
+    """Try one step of `dt` [s]; never raises on physics. A `workspace` saves allocating its memory for every step.
+
+    `drives`: what is imposed at the two stages, GAMMA dt and dt after the state; of one kind, current or voltage.
+    """
     h, smooth = jnp.asarray(dt), jnp.asarray(float(dt <= state.reach))
     guess = _predict_first(state.u, state.rate, h, smooth, cell)
     with _fresh(workspace) as work:
-        first = solve_stage(guess, state.j, state.u[STO:], GAMMA * dt, drive, cell, scale, options, work)
+        first = solve_stage(guess, state.j, state.u[STO:], GAMMA * dt, drives[0], cell, scale, options, work)
         if first.result is not StageResult.converged:
             return Step(None, None, math.inf, first.result, first.newton, first.krylov, 1)
         known, guess = _second_stage(state.u, state.rate, first.u, h, smooth, cell)
-        second = solve_stage(guess, first.evaluation.total.j, known, GAMMA * dt, drive, cell, scale, options, work)
+        second = solve_stage(guess, first.evaluation.total.j, known, GAMMA * dt, drives[1], cell, scale, options, work)
         newton, krylov = first.newton + second.newton, first.krylov + second.krylov
         if second.result is not StageResult.converged:
             return Step(None, None, math.inf, second.result, newton, krylov, 2)
@@ -198,8 +202,10 @@ def attempt(
     totals = StepTotals(
         reaction=b1 * float(one.reaction_current) + b2 * float(two.reaction_current),
         anode=b1 * float(one.anode_current) + b2 * float(two.anode_current),
-        external=dt * float(drive.current),
+        external=b1 * float(one.current) + b2 * float(two.current),
     )
     volts = (state.voltage, float(one.voltage), float(two.voltage))
-    end = State(second.u, rate, two.j, volts[2], _end_slope(*volts) / dt, float(drive.current), reach=REACH * dt)
+    amperes = (state.current, float(one.current), float(two.current))
+    slopes = (_end_slope(*volts) / dt, _end_slope(*amperes) / dt)
+    end = State(second.u, rate, two.j, volts[2], slopes[0], amperes[2], slopes[1], reach=REACH * dt)
     return Step(end, totals, float(error), StageResult.converged, newton, krylov, 2)
