@@ -36,12 +36,12 @@ def measure(size: int, steps: list[float], sto: float) -> list[dict[str, float]]
     rest = resting_state(cell.initial_fields(), cell.initial_side(), cell.model)
     begin, _ = consistent_state(rest, drive, cell.model, current, options)
     assert begin is not None
-    moving = attempt(begin, 300.0, drive, cell.model, current, options, SCALES).state
+    moving = attempt(begin, 300.0, (drive, drive), cell.model, current, options, SCALES).state
     assert moving is not None
     lines = []
     for dt in steps:
         clock = time.perf_counter()
-        step = attempt(moving, dt, drive, cell.model, current, options, SCALES)
+        step = attempt(moving, dt, (drive, drive), cell.model, current, options, SCALES)
         jax.block_until_ready(step.state)
         wall = time.perf_counter() - clock
         voxels = cell.model.phase.size

@@ -119,7 +119,7 @@ def voltage_losses(u: Array, j: FaceCurrents, side: SideStates, current: float, 
 
     Losses are positive on charge and negative on discharge. Without current no loss is defined: they are NaN.
     """
-    drive = Drive(jnp.asarray(current, float), jnp.zeros(()), jnp.ones(()))
+    drive = Drive.of_current(current)
     powers, ocv = _powers(u, j, side, drive, cell)
     volts = [float(p) / current if current else math.nan for p in powers]
     return {"ocv_volt": float(ocv)} | {f"loss_{name}_volt": v for name, v in zip(LOSSES, volts, strict=True)}

@@ -69,13 +69,15 @@ class StageResult(enum.Enum):
 
 class Response(NamedTuple):
     """Of a linearisation, perhaps of an earlier stage of the time step: `faces` per face, `anode` (2,) [A] summed over
-    the plane, `carbon` [S] over the voxels, and `resolution` [A]: the 2-norm that the rounding of the solid potential
-    alone leaves in the residual.
+    the plane, `carbon` [S] over the voxels, `plane` (2,) the same of the current into the collector plane with respect
+    to phi_s [S] and sto [A], and `resolution` [A]: the 2-norm that the rounding of the solid potential alone leaves in
+    the residual.
     """
 
     faces: FaceDerivatives
     anode: Array
     carbon: Array
+    plane: Array
     resolution: Array
 
 
@@ -90,8 +92,8 @@ class Linearisation(NamedTuple):
 class Workspace:
     """What one stage hands on to the next of the same time step, and the memory that all stages share.
 
-    `linearisation`: of an earlier stage or iterate with the same cell, drive and `gamma_dt` (call `forget` when one of
-    them changes); `space`: the directions tried with it.
+    `linearisation`: of an earlier stage or iterate with the same cell, kind of drive and `gamma_dt` (call `forget` when
+    one of them changes); `space`: the directions tried with it.
     """
 
     linearisation: Linearisation | None = None
@@ -154,9 +156,11 @@ def _linearise(
     u, total: Totals, history: History, gamma_dt, drive: Drive, cell: CellModel, dtype
 ) -> tuple[Jacobian, Response]:
     jacobian = linearise(u, total, history, gamma_dt, drive, cell, dtype)
-    carbon = jnp.zeros(()) if jacobian.carbon is None else jnp.sum(jacobian.carbon)
     anode = jnp.sum(jacobian.anode, axis=(1, 2))
-    return jacobian, Response(jacobian.faces, anode, carbon, _resolution(u, jacobian))
+    carbon = jnp.zeros(()) if jacobian.carbon is None else jnp.sum(jacobian.carbon)
+    by_sto = jnp.zeros(()) if jacobian.plane_sto is None else jnp.sum(jacobian.plane_sto)
+    plane = jnp.stack([jnp.sum(jacobian.plane), by_sto])
+    return jacobian, Response(jacobian.faces, anode, carbon, plane, _resolution(u, jacobian))
 
 
 # A program of its own: as one with the assembly of the Jacobian it takes as long again.
@@ -212,7 +216,7 @@ def _rebalance(u, total: Totals, history: History, response: Response, gamma_dt,
     solid = jnp.sum(jnp.where(cell.active[STO], cell.solid_storage / gamma_dt, 0.0))
     salt = jnp.sum(jnp.where(cell.active[C_E], cell.salt_storage / gamma_dt, 0.0))
     m = 1.0 - cell.t_plus_ref
-    held = (1.0 - drive.constant_current) * 1e3 * whole[0]  # a held collector pins phi_s: leave it to Newton
+    held = (1.0 - drive.constant_current) * response.plane  # what comes from a held collector falls with phi_s
 
     def shifted(slopes: Array) -> Array:
         """What shifts of phi_s, phi_e, sto and c_e do to a sum over the faces."""
@@ -223,7 +227,7 @@ def _rebalance(u, total: Totals, history: History, response: Response, gamma_dt,
     stripped = jnp.stack([zero, a_phi, zero, a_c])
     matrix = jnp.stack(
         [
-            current.at[0].add(held),
+            current.at[PHI_S].add(held[0]).at[STO].add(held[1]),
             -current - stripped,
             shifted(lithium).at[2].add(solid),
             (shifted(anions) - m * (current + stripped)).at[3].add(salt),

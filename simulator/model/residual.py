@@ -38,6 +38,16 @@ class Drive(eqx.Module):
     voltage: Float[Array, ""]
     constant_current: Float[Array, ""]
 
+    @classmethod
+    def of_current(cls, current: float) -> "Drive":
+        """`current` [A] is imposed. Strongly typed: a plain float would compile the same program a second time."""
+        return cls(jnp.asarray(current, float), jnp.zeros(()), jnp.ones(()))
+
+    @classmethod
+    def of_voltage(cls, voltage: float) -> "Drive":
+        """`voltage` [V] of the cell is imposed."""
+        return cls(jnp.zeros(()), jnp.asarray(voltage, float), jnp.zeros(()))
+
 
 class SideStates(NamedTuple):
     """States of the side reactions: `faces` (3, n), see `Decomposition`, and `carbon` (nz, ny, nx), the share of what
@@ -74,6 +84,8 @@ class Flows(NamedTuple):
 class Totals(NamedTuple):
     """What a state amounts to as a whole. `j` (n,) [A/m2 contact], `side` states at its time, `voltage` [V].
 
+    `current` is the external one: the given one, or at constant voltage that of the faces. The collector plane carries
+    the same (`imbalance`), but against conductances 1e6 times larger its potential drop does not resolve it.
     `imbalance` (4,) [A]: what is wrong with charge in the solid, charge in the electrolyte, lithium and salt as a
     whole. The inner fluxes cancel exactly in these sums, so they are formed from the outer ones. `rounding` (4,) [A]:
     how well float64 resolves them, which matters for time steps of milliseconds.
@@ -82,6 +94,7 @@ class Totals(NamedTuple):
     j: FaceCurrents
     side: SideStates
     flows: Flows
+    current: Array
     voltage: Array
     imbalance: Array
     rounding: Array
@@ -259,11 +272,14 @@ def _sources(
     )
     held_lithium = jnp.sum(jnp.where(cell.active[STO], cell.solid_storage * u[STO], 0.0)) / gamma_dt
     held_salt = jnp.sum(jnp.where(cell.active[C_E], cell.salt_storage * u[C_E], 0.0)) / gamma_dt
-    rounding = 1e-15 * jnp.stack([zero, zero, held_lithium, held_salt])
+    # the drops to a held plane are differences of float64 potentials
+    held_plane = (1.0 - drive.constant_current) * jnp.sum(g) * jnp.abs(voltage)
+    rounding = 1e-15 * jnp.stack([held_plane, zero, held_lithium, held_salt])
+    external = jnp.where(drive.constant_current > 0, drive.current, reaction + oxidised)
     sources = _Sources(faces, carbon, from_collector, anode, solid_gain, salt_gain, law.sides)
     flows = Flows(reaction, lithium, oxidation, burst, oxidised, stripped)
     side = SideStates(law.states, carbon_left)
-    return sources, Totals(law.currents, side, flows, voltage, imbalance, rounding)
+    return sources, Totals(law.currents, side, flows, external, voltage, imbalance, rounding)
 
 
 def totals(u: Array, history: History, gamma_dt: Array, drive: Drive, cell: CellModel, guess: FaceCurrents) -> Totals:

@@ -15,7 +15,7 @@ import numpy as np
 
 from simulator.model.build import Cell
 from simulator.model.checkpoint import Checkpoint
-from simulator.model.events import NEARLY_DEPLETED, Event, first_crossed, step_events
+from simulator.model.events import NEARLY_DEPLETED, Event, Reading, first_crossed, step_events
 from simulator.model.losses import voltage_losses
 from simulator.model.newton import NewtonOptions, StageResult, Workspace
 from simulator.model.observe import Extremes, Inventory, Observer
@@ -123,8 +123,7 @@ class Run:
             step = self.steps[self.now.number - 1]
             current = step.current(one_c=self.cell.one_c, area=self.cell.area, am_mass=self.cell.am_mass)
             scale = max(abs(current), self.cell.one_c / 100.0)
-            # A strongly typed current: a plain float would compile the same program a second time.
-            drive = Drive(jnp.asarray(current, float), jnp.zeros(()), jnp.ones(()))
+            drive = Drive.of_current(current)
             events = step_events(step, self.cell)
             if self.now.begun or self._begin(step, events, current, drive, scale):
                 self._through(step, events, current, drive, scale)
@@ -148,7 +147,7 @@ class Run:
         self._commit(moment, 0.0, 0.0, stage.newton, stage.krylov, extremes)
         self.save()
         for event in events:
-            if event.excess(state.voltage, extremes) > event.tolerance:
+            if event.excess(Reading(state.voltage, state.current, extremes)) > event.tolerance:
                 if event.status is None:
                     warnings.warn(
                         f"Step {number} ({step.describe()}) did nothing: the cell is at {state.voltage:.4g} V already.",
@@ -203,7 +202,7 @@ class Run:
     def _advance(self, events: list[Event], drive: Drive, scale: float, dt_max: float) -> Event | None:
         """Take one accepted time step; returns the event that ended it, if any."""
         now, newton, krylov = self.now, 0, 0
-        dt, before = now.dt, self.observer.extremes(now.state)
+        dt, before = now.dt, self._read(now.state)
         target = self._target(drive)
         remaining = target - now.t
         while True:
@@ -225,8 +224,8 @@ class Run:
                 dt = self.options.dt_init
         growth = GROWTH if step.error <= 0 else min(GROWTH, SAFETY * step.error ** (-1.0 / 3.0))
         following = max(size, min(dt, dt_max)) * growth if growth > 1 else size * max(growth, SHRINK)
-        after = self.observer.extremes(step.state)
-        hit = first_crossed(events, (now.state.voltage, before), (step.state.voltage, after))
+        after = self._read(step.state)
+        hit = first_crossed(events, before, after)
         if hit is not None:
             size, step, extra = self._locate(hit, size, step, before, drive, scale)
             newton, krylov = newton + extra[0], krylov + extra[1]
@@ -241,13 +240,17 @@ class Run:
             passed=Flows(*map(operator.add, now.passed, step.totals.flows)),
             dt=following,
         )
-        extremes = after if hit is None else self.observer.extremes(step.state)
+        extremes = after.extremes if hit is None else self.observer.extremes(step.state)
         self._commit(moment, size, step.error, newton, krylov, extremes)
         self._warn_outside_data(extremes)
         return hit
 
+    def _read(self, state: State) -> Reading:
+        return Reading(state.voltage, state.current, self.observer.extremes(state))
+
     def _try(self, size: float, drive: Drive, scale: float) -> TimeStep:
-        step = attempt(self.now.state, size, drive, self.cell.model, scale, self.newton, self.scales, self.workspace)
+        drives = (drive, drive)
+        step = attempt(self.now.state, size, drives, self.cell.model, scale, self.newton, self.scales, self.workspace)
         self._count(step.newton, step.krylov, step.stages)
         return step
 
@@ -272,15 +275,16 @@ class Run:
         self.newton = dataclasses.replace(self.newton, mixed=False)
         return True
 
-    def _time_to_event(self, events: list[Event], now: Extremes) -> float:
+    def _time_to_event(self, events: list[Event], now: Reading) -> float:
         """Time [s] to just beyond the first voltage event at the present rate: aim there instead of far across it."""
         state = self.now.state
         if state.reach == 0.0 or state.voltage_rate == 0.0:
             return math.inf
         soonest = math.inf
         for event in events:
-            excess = event.excess(state.voltage, now)
-            rate = (event.excess(state.voltage + 1e-3, now) - excess) * 1e3 * state.voltage_rate
+            excess = event.excess(now)
+            raised = now._replace(voltage=now.voltage + 1e-3)
+            rate = (event.excess(raised) - excess) * 1e3 * state.voltage_rate
             if excess < 0 < rate:
                 soonest = min(soonest, -excess / rate)
         return max(1.01 * soonest, self.options.dt_min)
@@ -296,14 +300,14 @@ class Run:
             return Stop("newton_failed", f"At t = {t:.6g} s: {result.value}, down to solver.dt_min.{why}")
         return Stop("dt_min", f"At t = {t:.6g} s the error control asks for steps below solver.dt_min.")
 
-    def _locate(self, event: Event, size: float, step: TimeStep, before: Extremes, drive: Drive, scale: float):
+    def _locate(self, event: Event, size: float, step: TimeStep, before: Reading, drive: Drive, scale: float):
         """Shorten the step until its end lies on the event: the step's dt is the unknown (Illinois method).
 
         Raises `Stop` if the event cannot be located: a step that ends far beyond its limit is not a finished one.
         """
         assert step.state is not None
-        low, f_low = 0.0, event.excess(self.now.state.voltage, before)
-        high, f_high = size, event.excess(step.state.voltage, self.observer.extremes(step.state))
+        low, f_low = 0.0, event.excess(before)
+        high, f_high = size, event.excess(self._read(step.state))
         newton = krylov = side = 0
         best, best_size = step, size
         for _ in range(25):
@@ -316,7 +320,7 @@ class Run:
             newton, krylov = newton + trial.newton, krylov + trial.krylov
             if trial.state is None:
                 break
-            value = event.excess(trial.state.voltage, self.observer.extremes(trial.state))
+            value = event.excess(self._read(trial.state))
             if value > 0 or abs(value) <= event.tolerance:
                 best, best_size = trial, trial_size
             if value > 0:
@@ -330,7 +334,7 @@ class Run:
             if abs(value) <= event.tolerance:
                 break
         assert best.state is not None
-        beyond = event.excess(best.state.voltage, self.observer.extremes(best.state))
+        beyond = event.excess(self._read(best.state))
         if event.status is None and beyond > 10.0 * event.tolerance:
             raise Stop("newton_failed", f"{event.message} It was passed by {1e3 * beyond:.2g} mV and not located.")
         return best_size, best, (newton, krylov)

@@ -39,8 +39,8 @@ REACH = 4.0
 
 class State(NamedTuple):
     """Where a step starts: fields `u` (4, nz, ny, nx), their time derivative `rate`, face currents `j`, `side` states
-    and their time derivative `side_rate`, `voltage` [V] and its time derivative `voltage_rate` [V/s], applied `current`
-    [A].
+    and their time derivative `side_rate`, `voltage` [V] and its time derivative `voltage_rate` [V/s], external
+    `current` [A] and its `current_rate` [A/s].
 
     `reach` [s]: the longest step over which the rates may be extrapolated to guess the next stages; 0 right after a
     change of current, where the potentials have no rate.
@@ -54,6 +54,7 @@ class State(NamedTuple):
     voltage: float
     voltage_rate: float
     current: float
+    current_rate: float
     reach: float
 
 
@@ -62,7 +63,7 @@ def resting_state(u: Array, side: SideStates, cell: CellModel) -> State:
     zero = jnp.zeros(cell.faces.area.shape)
     j = FaceCurrents(zero) if side.faces is None else FaceCurrents(zero, zero, zero)
     rates = jax.tree.map(jnp.zeros_like, (u, side))
-    return State(u, rates[0], j, side, rates[1], math.nan, 0.0, 0.0, reach=0.0)
+    return State(u, rates[0], j, side, rates[1], math.nan, 0.0, 0.0, 0.0, reach=0.0)
 
 
 class StepTotals(NamedTuple):
@@ -212,31 +213,35 @@ def consistent_state(
         return None, stage
     total = stage.evaluation.total
     fields, rate, side_rate = _initial_rate(u, side, stage.u, total.side, jnp.asarray(_INSTANT), cell)
-    state = State(fields, rate, total.j, side, side_rate, float(total.voltage), 0.0, float(drive.current), reach=0.0)
+    volts, amperes = float(total.voltage), float(total.current)
+    state = State(fields, rate, total.j, side, side_rate, volts, 0.0, amperes, 0.0, reach=0.0)
     return state, stage
 
 
 def attempt(
     state: State,
     dt: float,
-    drive: Drive,
+    drives: tuple[Drive, Drive],
     cell: CellModel,
     scale: float,
     options: NewtonOptions,
     scales: ErrorScales,
     workspace: Workspace | None = None,
 ) -> Step:
-    """Try one step of `dt` [s]; never raises on physics. A `workspace` saves allocating its memory for every step."""
+    """Try one step of `dt` [s]; never raises on physics. A `workspace` saves allocating its memory for every step.
+
+    `drives`: what is imposed at the two stages, GAMMA dt and dt after the state; of one kind, current or voltage.
+    """
     h, smooth = jnp.asarray(dt), jnp.asarray(float(dt <= state.reach))
     guess = _predict_first(state.u, state.rate, h, smooth, cell)
     with _fresh(workspace) as work:
         start = History(state.u[STO:], state.side)
-        first = solve_stage(guess, state.j, start, GAMMA * dt, drive, cell, scale, options, work)
+        first = solve_stage(guess, state.j, start, GAMMA * dt, drives[0], cell, scale, options, work)
         if first.result is not StageResult.converged:
             return Step(None, None, math.inf, first.result, first.newton, first.krylov, 1)
         one = first.evaluation.total
         history, guess = _second_stage(state.u, state.side, state.rate, first.u, one.side, h, smooth, cell)
-        second = solve_stage(guess, one.j, history, GAMMA * dt, drive, cell, scale, options, work)
+        second = solve_stage(guess, one.j, history, GAMMA * dt, drives[1], cell, scale, options, work)
         newton, krylov = first.newton + second.newton, first.krylov + second.krylov
         if second.result is not StageResult.converged:
             return Step(None, None, math.inf, second.result, newton, krylov, 2)
@@ -249,9 +254,11 @@ def attempt(
     )
     b1, b2 = (w * dt for w in WEIGHTS)
     passed = Flows(*(b1 * float(a) + b2 * float(b) for a, b in zip(one.flows, two.flows, strict=True)))
-    totals = StepTotals(passed, external=dt * float(drive.current))
+    totals = StepTotals(passed, external=b1 * float(one.current) + b2 * float(two.current))
     volts = (state.voltage, float(one.voltage), float(two.voltage))
-    voltage_rate = _end_slope(*volts) / dt
-    current = float(drive.current)
-    end = State(second.u, rate, two.j, two.side, side_rate, volts[2], voltage_rate, current, reach=REACH * dt)
+    amperes = (state.current, float(one.current), float(two.current))
+    slopes = (_end_slope(*volts) / dt, _end_slope(*amperes) / dt)
+    end = State(
+        second.u, rate, two.j, two.side, side_rate, volts[2], slopes[0], amperes[2], slopes[1], reach=REACH * dt
+    )
     return Step(end, totals, float(error), StageResult.converged, newton, krylov, 2)

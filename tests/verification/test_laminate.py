@@ -208,7 +208,13 @@ def fixed_steps(state: State, cell: Cell, drive: Drive, total: float, n: int) ->
     # Newton is solved to 1e-8, so that its error (V, sto: < 1e-9) stays far below the error in time (> 5e-7).
     for _ in range(n):
         step = attempt(
-            state, total / n, drive, cell.model, _scale(drive), NewtonOptions(tolerance=1e-8), ErrorScales(1, 1, 1, 1)
+            state,
+            total / n,
+            (drive, drive),
+            cell.model,
+            _scale(drive),
+            NewtonOptions(tolerance=1e-8),
+            ErrorScales(1, 1, 1, 1),
         )
         assert step.state is not None, step.result
         state = step.state

@@ -67,7 +67,7 @@ def ladder(tiny):
     def march(state, dt, n):
         estimates = []
         for _ in range(n):
-            step = attempt(state, dt, drive, model, current, options, scales)
+            step = attempt(state, dt, (drive, drive), model, current, options, scales)
             assert step.state is not None, step.result
             state = step.state
             estimates.append(step.error)
@@ -113,9 +113,8 @@ def test_stage_totals_are_the_charge_that_passes(ladder, tiny):
     cell = tiny.cell()
     model, current = cell.model, 0.5 * cell.one_c
     state = ladder[0][8][0]
-    step = attempt(
-        state, 30.0, tiny.drive(current), model, current, NewtonOptions(), ErrorScales(2e-4, 1e-3, 1.13, 1e-2)
-    )
+    drives, scales = (tiny.drive(current),) * 2, ErrorScales(2e-4, 1e-3, 1.13, 1e-2)
+    step = attempt(state, 30.0, drives, model, current, NewtonOptions(), scales)
     charge = 30.0 * current
     assert step.totals.external == pytest.approx(charge, rel=1e-15)
     # each stage is balanced to 1e-10 of the current
