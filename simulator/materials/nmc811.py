@@ -33,9 +33,11 @@ class ChenOCP(MaterialFunction):
     with liquid electrolyte). Supported for 0.25 < sto < 0.95. Its change with temperature up to 60 C is below
     2.3 mV (entropy of O'Regan et al., doi:10.1016/j.electacta.2022.140700) and is neglected: `T` is not used.
 
-    The fit lacks the potential drop at the end of lithiation. With `steep_end` the estimate -0.02 exp[90 (sto
-    - 0.99)] V is added (1.3 mV at 0.96, 49 mV at 1); beyond sto = 1.02 it continues along its tangent, so
-    that a Newton iterate far outside [0, 1] cannot overflow.
+    The fit lacks the potential drop at the end of lithiation. With `steep_end` the estimate -0.02 exp[200 (sto
+    - 0.975)] V is added: 1 mV at 0.96, 20 mV at 0.975, and a surface that fills up passes 2.8 V at 0.992, before it is
+    full (a full oxide takes no lithium at any such voltage; with a weaker drop a discharge could not end at its
+    cut-off). Beyond sto = 1.005 it continues along its tangent, so that a Newton iterate far outside [0, 1] cannot
+    overflow.
 
     Leaves: all coefficients. Static: `steep_end`, ranges.
     """
@@ -59,8 +61,8 @@ class ChenOCP(MaterialFunction):
         self.steepness = as_coefficient([18.5138, 15.7890, 15.9308])
         self.centre = as_coefficient([0.5542, 0.3117, 0.3120])
         self.end_amplitude = as_coefficient(-0.02)
-        self.end_rate = as_coefficient(90.0)
-        self.end_position = as_coefficient(0.99)
+        self.end_rate = as_coefficient(200.0)
+        self.end_position = as_coefficient(0.975)
         self.steep_end = steep_end
         self.valid = (0.25, 0.95)
         self.valid_T = EVERYWHERE
@@ -71,7 +73,7 @@ class ChenOCP(MaterialFunction):
         for k in range(3):  # unrolled: one fused elementwise kernel, no [..., 3] temporaries
             U = U + self.amplitude[k] * jnp.tanh(self.steepness[k] * (sto - self.centre[k]))
         if self.steep_end:
-            U = U + self.end_amplitude * _exp_then_tangent(self.end_rate * (sto - self.end_position), 2.7)
+            U = U + self.end_amplitude * _exp_then_tangent(self.end_rate * (sto - self.end_position), 6.0)
         return U
 
 

@@ -25,7 +25,7 @@ def nmc811(sto_window: tuple[float, float], why: str) -> dict[str, Parameter]:
         "am.ocp": Parameter(
             ChenOCP(steep_end=True),
             "V",
-            "Chen et al. 2020, doi:10.1149/1945-7111/ab9050, against Li/Li+; steep end above sto 0.97: estimate",
+            "Chen et al. 2020, doi:10.1149/1945-7111/ab9050, against Li/Li+; steep end above sto 0.96: estimate",
         ),
         "am.density": Parameter(DENSITY, "kg/m3", "crystal density of NMC811, 4700-4870 in the literature"),
         "am.sto_window": Parameter(sto_window, "-", why),

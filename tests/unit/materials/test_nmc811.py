@@ -37,12 +37,12 @@ def test_ocp_reaches_4_2_volts_at_sto_0_3046():
     assert abs(x - 0.3046) < 5.1e-5  # printed digits
 
 
-def test_steep_end_is_a_small_drop_until_096_and_49_millivolt_at_1():
-    x = jnp.asarray([0.5, 0.96, 1.0])
+def test_steep_end_is_a_small_drop_until_096_and_passes_the_usual_cutoff_before_the_oxide_is_full():
+    x = jnp.asarray([0.5, 0.96, 0.992])
     drop = evaluate(ChenOCP(steep_end=False), x, 298.15) - evaluate(ChenOCP(), x, 298.15)
-    # 0.02 exp[90 (x - 0.99)]: 1.3 mV at 0.96, 49.2 mV at 1
-    np.testing.assert_allclose(drop, 0.02 * np.exp(90 * (np.asarray(x) - 0.99)), rtol=1e-9, atol=1e-15)
-    assert abs(drop[1] - 1.3e-3) < 5e-5 and abs(drop[2] - 49.2e-3) < 5e-5
+    # 0.02 exp[200 (x - 0.975)]
+    np.testing.assert_allclose(drop, 0.02 * np.exp(200 * (np.asarray(x) - 0.975)), rtol=1e-9, atol=1e-15)
+    assert abs(drop[1] - 1.0e-3) < 5e-5 and evaluate(ChenOCP(), x, 298.15)[2] < 2.9
 
 
 def test_ocp_falls_with_lithium_content_and_stays_finite_for_newton_iterates():
@@ -51,17 +51,17 @@ def test_ocp_falls_with_lithium_content_and_stays_finite_for_newton_iterates():
     values, slopes = jax.jit(jax.vmap(jax.value_and_grad(lambda s: ocp(s, 298.15))))(x)
     assert np.all(np.isfinite(values)) and np.all(np.isfinite(slopes))
     assert np.all(np.asarray(slopes)[(x > 0) & (x < 2)] < 0)
-    assert values[310] > 2.0  # at 1.05: on the tangent, where the bare exponential gives -0.9 V
+    assert values[310] > -90.0  # at 1.05: on the tangent, where the bare exponential gives -65 kV
 
 
 def test_tangent_continues_the_steep_end_without_a_kink():
     ocp = ChenOCP()
     both = jax.jit(jax.value_and_grad(lambda s: ocp(s, 298.15)))
-    joint, step = 0.99 + 2.7 / 90, 1e-9
+    joint, step = 0.975 + 6.0 / 200, 1e-10
     (value_below, slope_below), (value_above, slope_above) = both(joint - step), both(joint + step)
-    assert abs(value_above - value_below) < 1e-7  # slope -27.6 V over 2e-9
-    # The second derivative, 0.02*90^2*e^2.7 = 2.4e3 V, moves the slope by 2.4e-6 over 1e-9.
-    assert abs(slope_above - slope_below) < 1e-5
+    assert abs(value_above - value_below) < 4e-7  # slope -1.6 kV over 2e-10: 3e-7
+    # The second derivative, 0.02*200^2*e^6 = 3.2e5 V, moves the slope by 3.2e-5 over 1e-10.
+    assert abs(slope_above - slope_below) < 1e-4
 
 
 # 25 C and 60 C, published formula evaluated independently, printed to two or three digits.

@@ -1,0 +1,259 @@
+"""The oxidation branch inside the coupled solve: Jacobian, order in time, balances, and its switches."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simulator.constants import F
+from simulator.model import SolverOptions, simulate
+from simulator.model.interface import interface_resistance
+from simulator.model.newton import NewtonOptions
+from simulator.model.residual import SideStates
+from simulator.model.timestep import ErrorScales, attempt, consistent_state, resting_state
+from simulator.physics.decomposition.branch import BURST_LEFT, CHARGE, THICKNESS
+
+#: Currents of the side reactions that are several per cent of the intercalation's, so that every term is seen.
+BRANCH = {
+    "decomposition.law": "delithiation",
+    "decomposition.j_ref": 0.05,
+    "decomposition.U_ox0": 3.9,
+    "decomposition.beta": 0.6,
+    "decomposition.omega": 0.3,
+    "decomposition.burst_charge": 25.0,
+    "decomposition.burst_j_ref": 0.05,
+    "film.conductivity": 1e-6,
+}
+LIMITED = BRANCH | {"decomposition.delta_star": 3e-9}
+LOSS = LIMITED | {"contact.loss_thickness": 8e-9}
+CARBON = {
+    "carbon_oxidation.j_ref": 2e-4,
+    "carbon_oxidation.U_ox0": 3.8,
+    "carbon_oxidation.charge": 2.0,
+    "carbon_oxidation.specific_area": 1e7,
+}
+GAMMA_DT = 30.0
+
+
+def disturbed(cell, seed):
+    """Fields and side states away from equilibrium, and a direction."""
+    rng, model = np.random.default_rng(seed), cell.model
+    u = np.asarray(cell.initial_fields()).copy()
+    u[0] += 0.02 * rng.standard_normal(u[0].shape)
+    u[1] += 0.02 * rng.standard_normal(u[1].shape)
+    u[2] += 0.05 * rng.standard_normal(u[2].shape)
+    u[3] *= 1.0 + 0.1 * rng.standard_normal(u[3].shape)
+    n = model.faces.area.size
+    faces = np.stack([rng.uniform(0, 4e-9, n), rng.uniform(0, 4, n), rng.uniform(0.3, 1, n)])
+    carbon = None if model.carbon is None else jnp.asarray(rng.uniform(0.3, 1.0, model.shape))
+    side = SideStates(None if model.decomposition is None else jnp.asarray(faces), carbon)
+    du = np.where(np.asarray(model.active), rng.standard_normal(u.shape), 0.0)
+    return u, side, du
+
+
+@pytest.mark.parametrize("values", [BRANCH, LIMITED, CARBON, LIMITED | CARBON], ids=["law", "film", "carbon", "all"])
+def test_jacobian_is_the_derivative_of_the_residual(tiny, everything, values):
+    cell = tiny.cell(values)
+    u, side, du = disturbed(cell, 3)
+    _, tangent, assembled = everything(u, u[2:], GAMMA_DT, tiny.drive(0.5 * cell.one_c), cell.model, du, side)
+    size = np.sqrt(np.mean(np.square(tangent), axis=(1, 2, 3), keepdims=True))
+    np.testing.assert_allclose(assembled / size, tangent / size, atol=1e-9)  # face currents are solved to 1e-12 V
+
+
+def test_rows_add_up_to_the_conserved_sums(tiny, everything):
+    """Every current that leaves one row enters another: sums of the rows are those of the outer flows."""
+    cell = tiny.cell(LIMITED | CARBON)
+    u, side, _ = disturbed(cell, 5)
+    evaluation, *_ = everything(u, u[2:], GAMMA_DT, tiny.drive(0.5 * cell.one_c), cell.model, None, side)
+    total, flows = evaluation.total, evaluation.total.flows
+    sums = np.sum(np.asarray(evaluation.rows), axis=(1, 2, 3))
+    np.testing.assert_allclose(sums, np.asarray(total.imbalance), atol=1e-9 * float(jnp.sum(jnp.abs(evaluation.rows))))
+    assert float(flows.reaction) == pytest.approx(float(flows.lithium + flows.oxidation + flows.burst), rel=1e-12)
+    assert min(float(v) for v in (flows.oxidation, flows.burst, flows.carbon)) > 0
+
+
+@pytest.fixture(scope="module")
+def ladder(tiny):
+    """A charge of 100 s in 1 to 8 steps and in 40, with film, burst, contact loss and carbon, all moving fast."""
+    cell = tiny.cell(LOSS | CARBON)
+    model, current = cell.model, 0.5 * cell.one_c
+    drive = tiny.drive(current)
+    options, scales = NewtonOptions(tolerance=3e-8), ErrorScales(2e-4, 1e-3, 1.13, 1e-2)
+
+    def march(state, dt, n):
+        estimates = []
+        for _ in range(n):
+            step = attempt(state, dt, (drive, drive), model, current, options, scales)
+            assert step.state is not None, step.result
+            state = step.state
+            estimates.append(step.error)
+        return state, estimates
+
+    rest = resting_state(cell.initial_fields(), cell.initial_side(), model)
+    state, _ = consistent_state(rest, drive, model, current, options)
+    state, _ = march(state, 10.0, 6)
+    runs = {n: march(state, 100.0 / n, n) for n in (1, 2, 4, 8, 40)}
+    return cell, state, runs
+
+
+def quantities(cell, state):
+    """Numbers that summarise the side states, and the voltage."""
+    area = np.asarray(cell.model.pristine_contact)
+    states = np.asarray(state.side.faces)
+    voxels = np.asarray(cell.model.carbon_voxels)
+    return {
+        "voltage": state.voltage,
+        "thickness": np.sum(states[THICKNESS] * area),
+        "charge": np.sum(states[CHARGE] * area),
+        "burst": np.sum(states[BURST_LEFT] * area),
+        "carbon": np.sum(np.asarray(state.side.carbon)[voxels]),
+    }
+
+
+@pytest.mark.parametrize("name", ["voltage", "thickness", "charge", "burst", "carbon"])
+def test_film_burst_contact_loss_and_carbon_converge_with_order_two(ladder, name):
+    cell, _, runs = ladder
+    exact = quantities(cell, runs[40][0])[name]
+    errors = np.array([abs(quantities(cell, runs[n][0])[name] - exact) for n in (1, 2, 4, 8)])
+    orders = np.log2(errors[:-1] / errors[1:])
+    # 100 s is several diffusion times of a voxel: the first pair is not asymptotic yet
+    assert np.all((orders[1:] > 1.8) & (orders[1:] < 2.3)), (errors, orders)
+
+
+def test_contact_is_lost_as_the_film_grows(ladder):
+    cell, before, runs = ladder
+    after = runs[40][0]
+    grown = np.asarray(after.side.faces[THICKNESS]) > np.asarray(before.side.faces[THICKNESS])
+    assert np.all(grown[np.asarray(cell.model.faces.valid)])
+    remaining = np.asarray(cell.model.decomposition.film.remaining(after.side.faces[THICKNESS]))
+    assert 0.2 < remaining[np.asarray(cell.model.faces.valid)].mean() < 0.9
+
+
+PROTOCOL = ["Charge at C/2 for 4 min", "Rest for 2 min", "Discharge at C/2 for 4 min"]
+
+
+def run(cell, **more):
+    return simulate(cell, PROTOCOL, options=SolverOptions(dt_init=20.0), **more)
+
+
+@pytest.fixture(scope="module")
+def cycled(tiny):
+    cell = tiny.cell(LIMITED | CARBON)
+    return cell, run(cell)
+
+
+def test_every_balance_of_a_run_with_side_reactions_closes(cycled):
+    _, solution = cycled
+    assert solution.status == "finished"
+    assert set(solution.ledger) == {"charge", "lithium", "salt", "side"}
+    assert max(solution.ledger.values()) <= 1e-9
+    columns = ("decomposed_coulomb", "burst_coulomb", "carbon_coulomb", "salt_lost_mole")
+    for name in columns:
+        values = solution.timeseries[name]
+        assert values[0] == 0 and values[-1] > 0 and np.all(np.diff(values) >= 0), name
+    passed = solution.timeseries
+    np.testing.assert_allclose(passed["salt_lost_mole"], 0.3 * passed["decomposed_coulomb"] / F, rtol=1e-12)
+
+
+def test_losses_still_add_up_to_the_voltage(cycled):
+    _, solution = cycled
+    series = solution.timeseries
+    gap = series["voltage_volt"] - series["ocv_volt"]
+    for name in series:
+        gap = gap - series[name] if name.startswith("loss_") else gap
+    stepped = (series["current_ampere"] != 0) & (series["time_step_second"] > 0)
+    assert np.max(np.abs(gap[stepped])) < 2e-8  # Newton leaves 1e-6 of the current on some millivolts
+
+
+def test_a_law_without_current_equals_a_run_without_the_branch_to_the_last_bit(tiny):
+    off, none = tiny.cell({"decomposition.law": "delithiation", "decomposition.j_ref": 0.0}), tiny.cell()
+    assert off.model.decomposition is None
+    a, b = run(off), run(none)
+    for name in a.timeseries:
+        np.testing.assert_array_equal(a.timeseries[name], b.timeseries[name], err_msg=name)
+
+
+def test_a_branch_that_passes_nothing_changes_nothing(tiny):
+    """The same with the branch in the program: its every term at zero, another program, other roundings."""
+    cell, none = tiny.cell({"decomposition.law": "delithiation"}), tiny.cell()
+    model = eqx.tree_at(lambda m: m.decomposition.law.j_ref, cell.model, jnp.zeros(()))
+    a, b = run(dataclasses.replace(cell, model=model)), run(none)
+    for name in ("test_time_second", "voltage_volt", "sto_mean", "c_e_min", "interface_resistance_ohm_m2"):
+        # Newton ends at 1e-6 of the current on about 30 mV of polarisation
+        np.testing.assert_allclose(a.timeseries[name], b.timeseries[name], rtol=1e-8, err_msg=name)
+    assert np.all(a.timeseries["decomposed_coulomb"] == 0) and np.all(a.timeseries["film_thickness_max"] == 0)
+
+
+def test_with_beta_zero_a_run_does_not_see_y0(tiny):
+    a, b = (run(tiny.cell(BRANCH | {"decomposition.beta": 0.0, "decomposition.y0": y0})) for y0 in (0.2, 0.5))
+    for name in a.timeseries:
+        np.testing.assert_array_equal(a.timeseries[name], b.timeseries[name], err_msg=name)
+
+
+def test_interface_resistance_is_the_written_sum(tiny, cycled):
+    """Against the sum over the faces with derivatives by differences of the written Butler-Volmer relation."""
+    cell = tiny.cell(BRANCH)
+    model = cell.model
+    rest = resting_state(cell.initial_fields(), cell.initial_side(), model)
+    state, _ = consistent_state(rest, tiny.drive(0.5 * cell.one_c), model, 0.5 * cell.one_c, NewtonOptions())
+    am, ion = model.gather(state.u)
+    sides = model.face_sides(am, ion, state.side.faces)
+    p, k, branch = model.parameters, model.kinetics, model.decomposition
+    j = state.j.intercalation
+    surface = am[2] - sides.weight * sides.contact * sides.h_am / (2 * sides.diffusivity * F * p.c_s_max) * j
+    j0 = k.exchange_current(surface, ion[3])
+    f, h = F / (8.31446261815324 * 333.15), 1e-5
+    eta = k.overpotential(j / j0, p.temperature)
+    E = p.ocp(surface, p.temperature) + eta
+
+    def current(shift):
+        bv = j0 * (jnp.exp(0.4 * f * (eta + shift)) - jnp.exp(-0.6 * f * (eta + shift)))
+        ox = branch.law.current(E + shift, surface, 0.0 * E, p.temperature)
+        burst = 0.05 * jnp.exp(0.5 * f * (E + shift - 3.75)) * state.side.faces[BURST_LEFT]
+        return bv + ox + burst
+
+    g = (current(h) - current(-h)) / (2 * h)
+    area = np.asarray(model.pristine_contact)
+    expected = 1.0 / np.sum(area * np.asarray(g / (1.0 + sides.film_resistance * g)))
+    # central differences: (f h)^2 / 6 = 2e-8
+    assert interface_resistance(state.u, state.j, state.side, model) == pytest.approx(expected, rel=1e-6)
+    columns = cycled[1].timeseries["interface_resistance_ohm_m2"]
+    assert np.all(columns > 0)
+
+
+def test_a_run_goes_on_from_its_checkpoint_to_the_last_bit(tiny, cycled):
+    cell, whole = cycled
+    kept = []
+
+    class Keep:
+        def row(self, row):
+            pass
+
+        def fields(self, *arguments):
+            pass
+
+        def step_done(self, checkpoint):
+            if len(kept) < 6:
+                kept.append(checkpoint())
+
+        def stopped(self, checkpoint):
+            pass
+
+        def finish(self, solution):
+            pass
+
+    run(cell, recorder=Keep())
+    again = run(cell, checkpoint=kept[-1])
+    for name in ("voltage_volt", "decomposed_coulomb", "burst_coulomb", "carbon_coulomb", "film_thickness_mean"):
+        np.testing.assert_array_equal(again.timeseries[name], whole.timeseries[name], err_msg=name)
+
+
+def test_leaves_of_the_branch_are_differentiable(tiny):
+    model = tiny.cell(LOSS | CARBON).model
+    names = {"law": model.decomposition.law, "film": model.decomposition.film, "carbon": model.carbon}
+    for name, part in names.items():
+        leaves = jax.tree.leaves(eqx.filter(part, eqx.is_inexact_array))
+        assert leaves and all(leaf.dtype == jnp.float64 for leaf in leaves), name
