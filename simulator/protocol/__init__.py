@@ -5,7 +5,7 @@ from simulator.protocol.current import CurrentStep, RestStep
 from simulator.protocol.gitt import GittStep
 from simulator.protocol.hold import HoldStep
 from simulator.protocol.interface import Basis, Course, CutOff, SingleStep, Step
-from simulator.protocol.parse import Protocol, parse_protocol, parse_step, replace_files
+from simulator.protocol.parse import Protocol, parse_protocol, parse_step, replace_files, step_texts
 from simulator.protocol.profile import ProfileStep
 from simulator.protocol.ramp import RampStep
 
@@ -25,5 +25,6 @@ __all__ = [
     "parse_protocol",
     "parse_step",
     "replace_files",
+    "step_texts",
     "validate_protocol",
 ]

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from simulator.errors import ConfigError
 from simulator.protocol.interface import Step
 from simulator.protocol.phrases import EXAMPLES, misunderstood
+
+T = TypeVar("T")
 
 #: A protocol with more steps than this is a mistake: its time steps would take years.
 MOST_STEPS = 100_000
@@ -39,14 +42,14 @@ def flatten(protocol: object) -> Iterator[str | Step]:
     yield from walk(protocol)
 
 
-def unroll(items: Iterator[str | Step], parse_step: Callable[[str], Step]) -> list[Step]:
-    """All steps in order, the blocks between 'Repeat N times' and 'End repeat' written out.
+def unroll(items: Iterator[str | T], read: Callable[[str], T]) -> list[T]:
+    """All steps in order, the texts `read`, the blocks between 'Repeat N times' and 'End repeat' written out.
 
     **Errors:** ConfigError for a count that is no whole number above zero, a block without steps or without end, an end
     without a beginning, and more than `MOST_STEPS` steps.
     """
-    outer: list[tuple[str, int, list[Step]]] = []  # text, count and what stands in front, of the open blocks
-    here: list[Step] = []
+    outer: list[tuple[str, int, list[T]]] = []  # text, count and what stands in front, of the open blocks
+    here: list[T] = []
     for item in items:
         while isinstance(item, str) and (match := _REPEAT.fullmatch(item)):
             outer.append((item.strip(), _count(item, match["head"]), here))
@@ -68,7 +71,7 @@ def unroll(items: Iterator[str | Step], parse_step: Callable[[str], Step]) -> li
                 )
             here = before + count * here
         elif item.strip():
-            here.append(parse_step(item))
+            here.append(read(item))
     if outer:
         raise ConfigError(f"The block {outer[-1][0]!r} has no end. Write 'End repeat' behind its last step.")
     return here

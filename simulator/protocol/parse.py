@@ -67,6 +67,11 @@ def parse_protocol(protocol: Protocol) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def step_texts(protocol: Sequence[str]) -> list[str]:
+    """The texts of the steps of `parse_protocol`, none of them read: files that they name may be missing."""
+    return unroll((text for text in flatten(protocol) if isinstance(text, str)), str.strip)
+
+
 def replace_files(text: str, replace: Callable[[str], str]) -> str:
     """A protocol text with the names of the files that its steps read replaced by `replace(name)`."""
     words = "|".join(_FILES)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.errors import ConfigError, did_you_mean
+from simulator.errors import ConfigError
 from simulator.units import known_unit
 
 _TIMES = ("test time", "time")
@@ -47,6 +47,8 @@ def read_profile(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
     if len(lines) < 2:
         raise ConfigError(f"The profile {shown} is empty: it has {len(lines)} lines. {_NEEDED}")
     headings = [heading.strip() for heading in lines[0][1]]
+    if len(headings) == 1:
+        raise ConfigError(f"The profile {shown} has one column only, {headings[0]!r}. Write commas between. {_NEEDED}")
     time_at, seconds = _time_column(shown, headings)
     current_at, unit, power = _current_column(shown, headings)
     time, current = [], []
@@ -85,10 +87,7 @@ def _only(path: Path, headings: Sequence[str], names: Sequence[str], what: str) 
     """Where the only column of `names` is."""
     found = [k for k, heading in enumerate(headings) if _split(heading)[0] in names]
     if not found:
-        like = did_you_mean(headings[0], ["Test Time / s", "Current / A"]) if len(headings) == 1 else ""
-        raise ConfigError(
-            f"The profile {path} has no column for the {what}; its headings are {headings}.{like} {_NEEDED}"
-        )
+        raise ConfigError(f"The profile {path} has no column for the {what}; its headings are {headings}. {_NEEDED}")
     if len(found) > 1:
         twice = ", ".join(repr(headings[k]) for k in found)
         raise ConfigError(f"The profile {path} has several columns for the {what}: {twice}. Keep one of them.")
