@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from simulator.io import read_result
     from simulator.materials import Expression, Table, Thermal, load_parameter_set, parameter_set_names
     from simulator.model import Cell, Solution, SolverOptions, build_cell
-    from simulator.protocol import CurrentStep, RestStep
+    from simulator.protocol import CurrentStep, GittStep, HoldStep, ProfileStep, RampStep, RestStep
     from simulator.workflows.analysis import pulse_resistance
     from simulator.workflows.simulate import simulate
 
@@ -60,6 +60,10 @@ _WHERE = {
     "Electrode": "simulator.geometry",
     "Expression": "simulator.materials",
     "GeometryError": "simulator.errors",
+    "GittStep": "simulator.protocol",
+    "HoldStep": "simulator.protocol",
+    "ProfileStep": "simulator.protocol",
+    "RampStep": "simulator.protocol",
     "RestStep": "simulator.protocol",
     "Segmentation": "simulator.geometry",
     "Solution": "simulator.model",
@@ -106,6 +110,10 @@ __all__ = [
     "Electrode",
     "Expression",
     "GeometryError",
+    "GittStep",
+    "HoldStep",
+    "ProfileStep",
+    "RampStep",
     "RestStep",
     "Segmentation",
     "Solution",

@@ -31,6 +31,7 @@ from yaml import YAMLError
 
 from simulator.config.schema import RunConfig
 from simulator.errors import ConfigError, did_you_mean
+from simulator.protocol import replace_files
 from simulator.resources import conf_dir, config_groups
 
 ConfigStore.instance().store(name="schema", node=RunConfig)
@@ -304,8 +305,12 @@ def _relocated(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
         moved = {key: _relocated(part, folder) for key, part in value.items()}
         return moved | ({"dir": str(folder)} if moved.get("dir") == "." else {})
+    if isinstance(value, list):
+        return [_relocated(part, folder) for part in value]
     if isinstance(value, str) and Path(value).suffix and (folder / value).exists():
         return str(folder / value)
+    if isinstance(value, str):  # of a protocol
+        return replace_files(value, lambda name: str(folder / name) if (folder / name).exists() else name)
     return value
 
 

@@ -23,6 +23,7 @@ COLUMNS = {
     "Test Time / s": "test_time_second",
     "Voltage / V": "voltage_volt",
     "Current / A": "current_ampere",
+    "Cycle Count / 1": "cycle_count",
     "Step Count / 1": "step_count",
     "Ambient Temperature / degC": "ambient_temperature_celsius",
     "Charging Capacity / Ah": "charging_capacity_ah",
@@ -31,26 +32,32 @@ COLUMNS = {
 #: Further BDF headings understood on reading.
 _ALSO_READ = {
     "Unix Time / s": "unix_time_second",
-    "Cycle Count / 1": "cycle_count",
     "Step Index / 1": "step_index",
 }
 _REQUIRED = tuple(COLUMNS)[:3]
-_COUNTS = ("step_count",)
+_COUNTS = ("cycle_count", "step_count")
 
 
 def accumulate_capacity(
-    time: np.ndarray, current: np.ndarray, step_count: np.ndarray | None = None
+    time: np.ndarray,
+    current: np.ndarray,
+    step_count: np.ndarray | None = None,
+    charge: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Charging and discharging capacity [Ah] up to each row, both >= 0 and never decreasing.
 
     $Q_\\pm = \\int \\max(\\pm I, 0)\\,dt$ by the trapezoidal rule within a protocol step. Where `step_count`
     changes, the row's own current holds over the interval before it: rows are ends of time steps, and the
-    current jumps at the start of a protocol step.
+    current jumps at the start of a protocol step. `charge`, passed since the start, is exact where the current varies:
+    its rises and falls are summed instead.
 
-    **Arguments:** `time` [s], `current` [A] (positive charges), `step_count`, all (rows,).
+    **Arguments:** `time` [s], `current` [A] (positive charges), `step_count`, `charge` [C], all (rows,).
     """
     if time.size == 0:
         return np.zeros(0), np.zeros(0)
+    if charge is not None:
+        passed = np.diff(charge, prepend=0.0)
+        return np.cumsum(np.maximum(passed, 0.0)) / 3600.0, np.cumsum(np.maximum(-passed, 0.0)) / 3600.0
     dt = np.diff(time)
     before, after = current[:-1], current[1:]
     if step_count is not None:
@@ -72,7 +79,7 @@ def write_bdf_csv(
     """Write `timeseries` (machine names -> (rows,), SI) as BDF CSV and return the path.
 
     `test_time_second`, `voltage_volt`, `current_ampere` are needed. Capacities come from
-    `charging_capacity_ah` and `discharging_capacity_ah` if both are there, else from the current
+    `charging_capacity_ah` and `discharging_capacity_ah` if both are there, else from `charge_coulomb` or the current
     (`accumulate_capacity`). The temperature comes from `ambient_temperature` [K], else from the column
     `ambient_temperature_celsius`. What is not known is an empty cell; other columns are not written.
 
@@ -97,7 +104,8 @@ def write_bdf_csv(
         table["ambient_temperature_celsius"] = np.full(rows, ambient_temperature - 273.15)
     if not {"charging_capacity_ah", "discharging_capacity_ah"} <= table.keys():
         table["charging_capacity_ah"], table["discharging_capacity_ah"] = accumulate_capacity(
-            table["test_time_second"], table["current_ampere"], table.get("step_count")
+            *(table["test_time_second"], table["current_ampere"], table.get("step_count")),
+            charge=_of_length(timeseries.get("charge_coulomb"), rows),
         )
     columns = [table.get(name, np.full(rows, math.nan)) for name in COLUMNS.values()]
     counts = [name in _COUNTS for name in COLUMNS.values()]
@@ -107,6 +115,10 @@ def write_bdf_csv(
         for row in zip(*(column.tolist() for column in columns), strict=True):
             writer.writerow([_cell(value, count) for value, count in zip(row, counts, strict=True)])
     return path
+
+
+def _of_length(values: np.ndarray | None, rows: tuple[int, ...]) -> np.ndarray | None:
+    return None if values is None or np.shape(values) != rows else np.asarray(values, dtype=float)
 
 
 def _cell(value: float, count: bool) -> str:

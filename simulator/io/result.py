@@ -143,7 +143,8 @@ class RunResult:
         """(rows,) charge passed since the start [C], positive when it charged the cell."""
         series = self.timeseries
         charged, discharged = accumulate_capacity(
-            series["test_time_second"], series["current_ampere"], series["step_count"]
+            *(series["test_time_second"], series["current_ampere"], series["step_count"]),
+            charge=series.get("charge_coulomb"),
         )
         return (charged - discharged) * 3600.0
 

@@ -20,6 +20,7 @@ from simulator.numerics.stencil import face_shape
 from simulator.physics.counter_electrode import CounterElectrode
 from simulator.physics.decomposition import build_carbon, build_decomposition
 from simulator.physics.kinetics import ButlerVolmer
+from simulator.protocol import Basis
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,11 @@ class Cell:
     def value(self, name: str) -> Any:
         """Value of the parameter with the dotted `name`."""
         return self.parameters[name].value
+
+    @property
+    def basis(self) -> Basis:
+        """What the steps of a protocol must know of the cell."""
+        return Basis(self.one_c, self.area, self.am_mass, float(self.value("anode.potential")))
 
     def initial_fields(self) -> jnp.ndarray:
         """Fields (4, nz, ny, nx) at rest: sto_init, c_e_init, open circuit, electrolyte at the anode's zero."""

@@ -88,11 +88,15 @@ def warn_if_salt_runs_out(cell: Cell, steps: Sequence[Step]) -> None:
         return
     c_max = float(cell.value("electrolyte.c_e_max"))
     for number, step in enumerate(steps, start=1):
-        current = step.current(one_c=cell.one_c, area=cell.area, am_mass=cell.am_mass)
+        first = step.part(0, False)
+        course = None if first is None else first.course(cell.basis, math.nan)
+        if course is None or course.control != "current" or len(course.ends) > 1:
+            continue  # nothing is known of its current before the run
+        current = course.imposed(0, 0.0)
         if current == 0.0:
             continue
         low, high, settles = salt_range(cell, current)
-        lasts = min(step.time_limit or math.inf, cell.theoretical_capacity / abs(current))
+        lasts = min(course.ends[0], cell.theoretical_capacity / abs(current))
         depletes, saturates = low <= 0.0, high >= c_max
         if (depletes or saturates) and lasts > 0.2 * settles:
             c0, i = float(cell.model.parameters.c_e_init), abs(current) / cell.area

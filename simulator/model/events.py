@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from simulator.model.build import Cell
 from simulator.model.observe import Extremes
-from simulator.protocol import Step
+from simulator.protocol import Course, CutOff
+
+T = TypeVar("T")
 
 #: The salt counts as depleted where c_e falls below this share of its initial value: every validity range ends
 #: before, and the diffusion potential diverges there.
@@ -15,6 +17,7 @@ DEPLETED = 1e-3
 #: When no step can be taken any more although the salt is this low somewhere, the salt is what stopped the run.
 NEARLY_DEPLETED = 0.05
 VOLTAGE_TOLERANCE = 1e-5  # [V] accuracy of a located voltage limit
+CURRENT_TOLERANCE = 1e-4  # the same of a current limit, as a share of it
 
 
 class Reading(NamedTuple):
@@ -27,35 +30,47 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Event:
-    """A bound: `excess(reading)` > 0 beyond it, located to `tolerance`.
+    """A bound: `excess(reading)` > 0 beyond it, located to `tolerance`, both in `unit`.
 
     `status` None: the protocol step ends; else the run ends with that status and `message`.
     """
 
     excess: Callable[[Reading], float]
     tolerance: float
+    unit: str
     status: str | None
     message: str
 
 
-def step_events(step: Step, cell: Cell) -> list[Event]:
-    """The events that watch over `step`, its own cut-off first."""
+#: quantity of a cut-off -> (how it is read, tolerance of a limit, unit)
+_QUANTITIES: dict[str, tuple[Callable[[Reading], float], Callable[[float], float], str]] = {
+    "voltage": (lambda r: r.voltage, lambda limit: VOLTAGE_TOLERANCE, "V"),
+    "current": (lambda r: abs(r.current), lambda limit: CURRENT_TOLERANCE * limit, "A"),
+}
+
+
+def _cutoff(cutoff: CutOff) -> Event:
+    """The end of a step at a cut-off."""
+    read, tolerance, unit = _QUANTITIES[cutoff.quantity]
+    sign, limit = (1.0 if cutoff.above else -1.0), cutoff.limit
+    return Event(lambda r: sign * (read(r) - limit), tolerance(limit), unit, None, f"Cut-off {limit:.6g} {unit}.")
+
+
+def step_events(course: Course, cell: Cell) -> list[Event]:
+    """The events that watch over a part of the protocol, its own cut-offs first."""
     low, high = cell.value("voltage_limits")
-    events = []
-    cutoff = step.cutoff(float(cell.value("anode.potential")))
-    if cutoff is not None:
-        sign = step.direction
-        events.append(Event(lambda r: sign * (r.voltage - cutoff), VOLTAGE_TOLERANCE, None, f"Cut-off {cutoff:g} V."))
-    above, below = f"Voltage above {high:g} V.", f"Voltage below {low:g} V."
-    events.append(Event(lambda r: r.voltage - high, VOLTAGE_TOLERANCE, "voltage_limit", above))
-    events.append(Event(lambda r: low - r.voltage, VOLTAGE_TOLERANCE, "voltage_limit", below))
+    events = [_cutoff(cutoff) for cutoff in course.cutoffs]
+    if course.control == "current":  # an imposed voltage was checked before the run
+        above, below = f"Voltage above {high:g} V.", f"Voltage below {low:g} V."
+        events.append(Event(lambda r: r.voltage - high, VOLTAGE_TOLERANCE, "V", "voltage_limit", above))
+        events.append(Event(lambda r: low - r.voltage, VOLTAGE_TOLERANCE, "V", "voltage_limit", below))
     if cell.model.binary:
         floor = DEPLETED * float(cell.value("electrolyte.c_e_init"))
         cap = float(cell.value("electrolyte.c_e_max"))
         depleted = f"The salt fell below {floor:.3g} mol/m3 somewhere."
         saturated = f"The salt passed its solubility, {cap:.4g} mol/m3, somewhere."
-        events.append(Event(lambda r: floor - r.extremes.c_e_min, 0.1 * floor, "salt_depleted", depleted))
-        events.append(Event(lambda r: r.extremes.c_e_max - cap, 0.1 * floor, "salt_saturated", saturated))
+        events.append(Event(lambda r: floor - r.extremes.c_e_min, 0.1 * floor, "mol/m3", "salt_depleted", depleted))
+        events.append(Event(lambda r: r.extremes.c_e_max - cap, 0.1 * floor, "mol/m3", "salt_saturated", saturated))
     return events
 
 
@@ -70,3 +85,41 @@ def first_crossed(events: Sequence[Event], before: Reading, after: Reading) -> E
             if fraction < when:
                 first, when = event, fraction
     return first
+
+
+def locate(
+    attempt: Callable[[float], tuple[float, T] | None], start: float, end: tuple[float, float, T], tolerance: float
+) -> tuple[float, float, T]:
+    """The time step (Illinois method) that ends on an event: (length, excess there, what came with it).
+
+    **Arguments:** `attempt(length)`: the excess at the end of a step of that length and what is to come with it, None
+    if that step failed; `start` < 0: the excess at length 0; `end`: length, excess > 0 and the rest of the known step;
+    `tolerance` of the excess.
+
+    Returns the best one found: its excess is positive or within the tolerance.
+    """
+    size, f_high, _ = best = end
+    low, f_low, high, side = 0.0, start, size, 0
+    for _ in range(25):
+        if f_low >= 0 or abs(f_high) <= tolerance or high - low < 1e-12 * max(size, 1e-3):
+            break
+        length = high - f_high * (high - low) / (f_high - f_low)
+        if not low < length < high:
+            length = 0.5 * (low + high)
+        found = attempt(length)
+        if found is None:
+            break
+        value = found[0]
+        if value > 0 or abs(value) <= tolerance:
+            best = (length, *found)
+        if value > 0:
+            high, f_high = length, value
+            f_low = 0.5 * f_low if side == 1 else f_low
+            side = 1
+        else:
+            low, f_low = length, value
+            f_high = 0.5 * f_high if side == -1 else f_high
+            side = -1
+        if abs(value) <= tolerance:
+            break
+    return best

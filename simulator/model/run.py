@@ -15,22 +15,20 @@ import numpy as np
 
 from simulator.model.build import Cell
 from simulator.model.checkpoint import Checkpoint
-from simulator.model.events import NEARLY_DEPLETED, Event, Reading, first_crossed, step_events
+from simulator.model.events import NEARLY_DEPLETED, Event, Reading, first_crossed, locate
+from simulator.model.leg import Cycle, Leg
 from simulator.model.losses import voltage_losses
 from simulator.model.newton import NewtonOptions, StageResult, Workspace
 from simulator.model.observe import Extremes, Inventory, Observer
 from simulator.model.options import Progress, SolverOptions
 from simulator.model.records import Records
-from simulator.model.residual import Drive, Flows
+from simulator.model.residual import Flows
 from simulator.model.solution import Recorder, Solution
-from simulator.model.timestep import ErrorScales, State, attempt, consistent_state, resting_state
+from simulator.model.timestep import GAMMA, ErrorScales, State, attempt, consistent_state, resting_state
 from simulator.model.timestep import Step as TimeStep
 from simulator.protocol import Step
 
 SAFETY, GROWTH, SHRINK = 0.9, 3.0, 0.2
-POINTS_PER_CAPACITY = 40
-#: Every change of current is followed by a state exactly this late [s]: the usual time of a pulse resistance.
-PULSE = 10.0
 #: Stoichiometry beyond which a surface counts as full (empty: one minus this) when no step is possible any more.
 SATURATED = 0.98
 
@@ -60,9 +58,11 @@ class Stop(Exception):
 class Moment:
     """Everything that a time step changes. Replaced as a whole, so that an interrupt never finds half a step.
 
-    `t` [s]; `charge` passed, signed, `throughput`, unsigned, and what `passed` by the stage fluxes [C];
-    `number` of the protocol step (1 is the first), `begun` or not, its `begin`, `end` [s] and `sto_begin`; `dt` [s]
-    proposed; `rows`, `saves` on record; `saved_charge` [C] and `saved_at` [s] of the last saved fields.
+    `t` [s]; `charge` passed, signed, `throughput`, unsigned, and what has `passed` by the stage fluxes [C];
+    `position` in the list of steps, `part` of that step, whether one before `stopped` at a cut-off, and `sto_begin` of
+    the step; `number` of the part since the start of the run (1 is the first), `begun` or not, its `begin`, `end` [s],
+    the `voltage_begin` [V] just before it, and the `piece` of its course; the `cycle`; `dt` [s] proposed; `rows` on
+    record; `saved_charge` [C] and `saved_at` [s] of the last saved fields.
     """
 
     state: State
@@ -70,11 +70,17 @@ class Moment:
     charge: float = 0.0
     throughput: float = 0.0
     passed: Flows = Flows()
+    position: int = 0
+    part: int = 0
+    stopped: bool = False
+    sto_begin: float = math.nan
     number: int = 1
     begun: bool = False
     begin: float = 0.0
     end: float = math.inf
-    sto_begin: float = math.nan
+    voltage_begin: float = math.nan
+    piece: int = 0
+    cycle: Cycle = Cycle()
     dt: float = math.nan
     rows: int = 0
     saved_charge: float = math.nan
@@ -119,66 +125,104 @@ class Run:
 
     def march(self) -> None:
         """Run the protocol to its end. Raises `Stop` when the run has to end before."""
-        while self.now.number <= len(self.steps):
-            step = self.steps[self.now.number - 1]
-            current = step.current(one_c=self.cell.one_c, area=self.cell.area, am_mass=self.cell.am_mass)
-            scale = max(abs(current), self.cell.one_c / 100.0)
-            drive = Drive.of_current(current)
-            events = step_events(step, self.cell)
-            if self.now.begun or self._begin(step, events, current, drive, scale):
-                self._through(step, events, current, drive, scale)
-            self.now = dataclasses.replace(self.now, number=self.now.number + 1, begun=False)
+        while self.now.position < len(self.steps):
+            now = self.now
+            step = self.steps[now.position].part(now.part, now.stopped)
+            if step is None:
+                self.now = dataclasses.replace(now, position=now.position + 1, part=0, stopped=False)
+                continue
+            leg = Leg.of(step, self.cell, now.voltage_begin if now.begun else now.state.voltage)
+            if not now.begun:
+                self._begin(leg)
+            self._through(leg)
+            self.now = dataclasses.replace(self.now, number=now.number + 1, part=now.part + 1, begun=False)
 
-    def _begin(self, step: Step, events: list[Event], current: float, drive: Drive, scale: float) -> bool:
-        """Potentials under the new current; False if the step has nothing to do."""
-        number = self.now.number
-        state, stage = consistent_state(self.now.state, drive, self.cell.model, scale, self.newton, self.workspace)
+    def _begin(self, leg: Leg) -> None:
+        """Potentials at the start of a part of a step; it ends at once if it has nothing to do."""
+        now = self.now
+        event = self._switch(
+            *(leg, 0, 0.0),
+            begun=True,
+            begin=now.t,
+            end=now.t + leg.duration,
+            voltage_begin=now.state.voltage,
+            cycle=now.cycle.enter(leg.course.direction),
+            sto_begin=now.sto_begin if now.part else self._read(now.state).extremes.sto_mean,
+        )
+        # a pulse of GITT may well begin beyond its cut-off: that is how it ends
+        if now.part == 0 and (event is not None or leg.duration == 0.0):
+            state = self.now.state
+            warnings.warn(
+                f"Step {now.number} ({leg.step.describe()}) did nothing: the cell is at {state.voltage:.4g} V and "
+                f"{0.1 * state.current / self.cell.area:.4g} mA/cm2 already.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def _switch(self, leg: Leg, piece: int, since: float, **changes: Any) -> Event | None:
+        """Potentials under what is imposed from now on, `since` [s] after the begin of `leg`, with `changes` of the
+        moment; the cut-off that ends the part of the step at once, if any."""
+        old, drive = self.now.state, leg.drive(piece, since)
+        scale = leg.scale(old.current, drive)
+        state, stage = consistent_state(old, drive, self.cell.model, scale, self.newton, self.workspace)
         self._count(stage.newton, stage.krylov, 1)
         if state is None and self._give_up_mixed(stage.result):
-            return self._begin(step, events, current, drive, scale)
+            return self._switch(leg, piece, since, **changes)
         if state is None:
-            raise Stop("newton_failed", f"No potentials found for step {number}: {stage.result.value}.")
-        extremes = self.observer.extremes(state)
-        t = self.now.t
-        end = math.inf if step.time_limit is None else t + step.time_limit
-        moment = dataclasses.replace(
-            self.now, state=state, begun=True, begin=t, end=end, sto_begin=extremes.sto_mean, dt=self.options.dt_init
-        )
-        self._commit(moment, 0.0, 0.0, stage.newton, stage.krylov, extremes)
+            raise Stop("newton_failed", f"No potentials found for step {self.now.number}: {stage.result.value}.")
+        reading = self._read(state)
+        event = leg.exceeded(reading)
+        if event is not None:
+            changes |= {"end": self.now.t, "stopped": True}
+        moment = dataclasses.replace(self.now, state=state, piece=piece, dt=self.options.dt_init, **changes)
+        self._commit(moment, 0.0, 0.0, stage.newton, stage.krylov, reading.extremes)
         self.save()
-        for event in events:
-            if event.excess(Reading(state.voltage, state.current, extremes)) > event.tolerance:
-                if event.status is None:
-                    warnings.warn(
-                        f"Step {number} ({step.describe()}) did nothing: the cell is at {state.voltage:.4g} V already.",
-                        UserWarning,
-                        stacklevel=4,
-                    )
-                    return False
-                raise Stop(event.status, event.message)
-        return True
+        if event is not None and event.status is not None:
+            raise Stop(event.status, event.message)
+        return event
 
-    def _through(self, step: Step, events: list[Event], current: float, drive: Drive, scale: float) -> None:
-        """Time steps up to the end of a protocol step."""
-        passes = self.cell.theoretical_capacity / scale
-        dt_max = passes / POINTS_PER_CAPACITY if self.options.dt_max is None else self.options.dt_max
+    def _through(self, leg: Leg) -> None:
+        """Time steps up to the end of a part of a step."""
         while self.now.t < self.now.end * (1.0 - 1e-12):
             if self.counts["steps"] >= self.options.max_steps:
                 raise Stop(
                     "interrupted", f"solver.max_steps = {self.options.max_steps} steps were not enough: raise it."
                 )
-            hit = self._advance(events, drive, scale, dt_max)
+            self._turn(leg)
+            if self.now.t >= self.now.end:  # the new piece begins beyond a cut-off
+                break
+            hit = self._advance(leg)
             if hit is None:
-                self._save_if_due(current)
+                self._save_if_due()
             elif hit.status is None:
-                self.now = dataclasses.replace(self.now, end=self.now.t)  # also for a run that goes on from here
+                self.now = dataclasses.replace(self.now, end=self.now.t, stopped=True)  # also for a run that is resumed
                 self.save()
             else:
                 raise Stop(hit.status, hit.message)
-            self._tell(step)
+            self._tell(leg)
         self.save()
 
-    def _tell(self, step: Step) -> None:
+    def _turn(self, leg: Leg) -> None:
+        """Go on to the next piece of the course, if the present one is over."""
+        now = self.now
+        over = leg.course.ends[now.piece]
+        if now.t < (now.begin + over) * (1.0 - 1e-12):
+            return
+        if leg.jumps(now.piece):
+            self._switch(leg, now.piece + 1, over)
+        else:
+            self.now = dataclasses.replace(now, piece=now.piece + 1)
+
+    def _done(self, leg: Leg, sto_mean: float) -> float:
+        """Share of the present step of the list that is done, an estimate."""
+        now, whole = self.now, self.steps[self.now.position]
+        by_time = (now.t - now.begin) / (now.end - now.begin) if whole is leg.step and now.end > now.begin else 0.0
+        low, high = self.cell.value("am.sto_window")
+        goal = {1: low, -1: high}.get(whole.direction, now.sto_begin)
+        by_charge = (sto_mean - now.sto_begin) / (goal - now.sto_begin) if goal != now.sto_begin else 0.0
+        return float(np.clip(max(by_time, by_charge), 0.0, 1.0))
+
+    def _tell(self, leg: Leg) -> None:
         if self.recorder is not None:
             self.recorder.step_done(self.checkpoint)
         if self.callback is None:
@@ -193,23 +237,24 @@ class Run:
                 self.counts["steps"],
                 int(row["newton_iterations"]),
                 int(row["krylov_iterations"]),
-                (self.now.number - 1 + self._done(step, row["sto_mean"])) / len(self.steps),
+                (self.now.position + self._done(leg, row["sto_mean"])) / len(self.steps),
             )
         )
 
     # -- one time step -----------------------------------------------------------------------------------------
 
-    def _advance(self, events: list[Event], drive: Drive, scale: float, dt_max: float) -> Event | None:
+    def _advance(self, leg: Leg) -> Event | None:
         """Take one accepted time step; returns the event that ended it, if any."""
         now, newton, krylov = self.now, 0, 0
         dt, before = now.dt, self._read(now.state)
-        target = self._target(drive)
+        target = self._target(leg)
         remaining = target - now.t
+        dt_max = leg.dt_max(leg.scale(now.state.current, leg.drive(now.piece, now.t - now.begin)), self.options.dt_max)
         while True:
-            wanted = min(dt, dt_max, self._time_to_event(events, before))
+            wanted = min(dt, dt_max, self._time_to_event(leg.events, before))
             # Two halves rather than a crumb before a time that must be met.
             size = remaining if wanted >= remaining * (1 - 1e-9) else min(wanted, 0.5 * remaining)
-            step = self._try(size, drive, scale)
+            step = self._try(leg, size)
             newton, krylov = newton + step.newton, krylov + step.krylov
             if step.state is not None and step.error <= 1.0:
                 break
@@ -225,9 +270,9 @@ class Run:
         growth = GROWTH if step.error <= 0 else min(GROWTH, SAFETY * step.error ** (-1.0 / 3.0))
         following = max(size, min(dt, dt_max)) * growth if growth > 1 else size * max(growth, SHRINK)
         after = self._read(step.state)
-        hit = first_crossed(events, before, after)
+        hit = first_crossed(leg.events, before, after)
         if hit is not None:
-            size, step, extra = self._locate(hit, size, step, before, drive, scale)
+            size, step, extra = self._locate(leg, hit, size, step, before)
             newton, krylov = newton + extra[0], krylov + extra[1]
         assert step.state is not None and step.totals is not None
         self.counts["steps"] += 1
@@ -248,18 +293,19 @@ class Run:
     def _read(self, state: State) -> Reading:
         return Reading(state.voltage, state.current, self.observer.extremes(state))
 
-    def _try(self, size: float, drive: Drive, scale: float) -> TimeStep:
-        drives = (drive, drive)
+    def _try(self, leg: Leg, size: float) -> TimeStep:
+        since = self.now.t - self.now.begin
+        drives = leg.drive(self.now.piece, since + GAMMA * size), leg.drive(self.now.piece, since + size)
+        scale = leg.scale(self.now.state.current, *drives)
         step = attempt(self.now.state, size, drives, self.cell.model, scale, self.newton, self.scales, self.workspace)
         self._count(step.newton, step.krylov, step.stages)
         return step
 
-    def _target(self, drive: Drive) -> float:
+    def _target(self, leg: Leg) -> float:
         """The next time [s] that must be met exactly."""
         now = self.now
         asked = float(self.times[np.searchsorted(self.times, now.t * (1 + 1e-12) + 1e-9)])
-        pulse = now.begin + PULSE
-        return min(now.end, asked, pulse if now.t < pulse * (1 - 1e-12) else math.inf)
+        return min(now.end, asked, now.begin + leg.target(now.piece, now.t - now.begin))
 
     def _give_up_mixed(self, result: StageResult) -> bool:
         """Go on in float64 alone if Newton stalled with a float32 linear solver: very conducting voxels need it."""
@@ -276,15 +322,17 @@ class Run:
         return True
 
     def _time_to_event(self, events: list[Event], now: Reading) -> float:
-        """Time [s] to just beyond the first voltage event at the present rate: aim there instead of far across it."""
+        """Time [s] to just beyond the first event at the present rates of voltage and current: aim there instead of far
+        across it."""
         state = self.now.state
-        if state.reach == 0.0 or state.voltage_rate == 0.0:
+        if state.reach == 0.0:
             return math.inf
         soonest = math.inf
+        # events are linear in both, so that one second tells the rate
+        later = now._replace(voltage=now.voltage + state.voltage_rate, current=now.current + state.current_rate)
         for event in events:
             excess = event.excess(now)
-            raised = now._replace(voltage=now.voltage + 1e-3)
-            rate = (event.excess(raised) - excess) * 1e3 * state.voltage_rate
+            rate = event.excess(later) - excess
             if excess < 0 < rate:
                 soonest = min(soonest, -excess / rate)
         return max(1.01 * soonest, self.options.dt_min)
@@ -300,44 +348,23 @@ class Run:
             return Stop("newton_failed", f"At t = {t:.6g} s: {result.value}, down to solver.dt_min.{why}")
         return Stop("dt_min", f"At t = {t:.6g} s the error control asks for steps below solver.dt_min.")
 
-    def _locate(self, event: Event, size: float, step: TimeStep, before: Reading, drive: Drive, scale: float):
-        """Shorten the step until its end lies on the event: the step's dt is the unknown (Illinois method).
+    def _locate(self, leg: Leg, event: Event, size: float, step: TimeStep, before: Reading):
+        """Shorten the step until its end lies on the event. Raises `Stop` if it cannot be located: a step that ends far
+        beyond its limit is not a finished one."""
+        newton = krylov = 0
 
-        Raises `Stop` if the event cannot be located: a step that ends far beyond its limit is not a finished one.
-        """
-        assert step.state is not None
-        low, f_low = 0.0, event.excess(before)
-        high, f_high = size, event.excess(self._read(step.state))
-        newton = krylov = side = 0
-        best, best_size = step, size
-        for _ in range(25):
-            if f_low >= 0 or abs(f_high) <= event.tolerance or high - low < 1e-12 * max(size, 1e-3):
-                break
-            trial_size = high - f_high * (high - low) / (f_high - f_low)
-            if not low < trial_size < high:
-                trial_size = 0.5 * (low + high)
-            trial = self._try(trial_size, drive, scale)
+        def shortened(size: float) -> tuple[float, TimeStep] | None:
+            nonlocal newton, krylov
+            trial = self._try(leg, size)
             newton, krylov = newton + trial.newton, krylov + trial.krylov
-            if trial.state is None:
-                break
-            value = event.excess(self._read(trial.state))
-            if value > 0 or abs(value) <= event.tolerance:
-                best, best_size = trial, trial_size
-            if value > 0:
-                high, f_high = trial_size, value
-                f_low = 0.5 * f_low if side == 1 else f_low
-                side = 1
-            else:
-                low, f_low = trial_size, value
-                f_high = 0.5 * f_high if side == -1 else f_high
-                side = -1
-            if abs(value) <= event.tolerance:
-                break
-        assert best.state is not None
-        beyond = event.excess(self._read(best.state))
+            return None if trial.state is None else (event.excess(self._read(trial.state)), trial)
+
+        assert step.state is not None
+        beyond = event.excess(self._read(step.state))
+        size, beyond, step = locate(shortened, event.excess(before), (size, beyond, step), event.tolerance)
         if event.status is None and beyond > 10.0 * event.tolerance:
-            raise Stop("newton_failed", f"{event.message} It was passed by {1e3 * beyond:.2g} mV and not located.")
-        return best_size, best, (newton, krylov)
+            raise Stop("newton_failed", f"{event.message} It was passed by {beyond:.2g} {event.unit} and not located.")
+        return size, step, (newton, krylov)
 
     # -- records -------------------------------------------------------------------------------------------------
 
@@ -368,6 +395,7 @@ class Run:
             "voltage_volt": state.voltage,
             "current_ampere": state.current,
             "step_count": float(moment.number),
+            "cycle_count": float(moment.cycle.number),
             "charge_coulomb": moment.charge,
             **extremes._asdict(),
             **voltage_losses(state.u, state.j, state.side, state.current, self.cell.model),
@@ -386,11 +414,11 @@ class Run:
         if self.records.save(self.now.t, self.now.state):
             self.now = dataclasses.replace(self.now, saved_charge=self.now.charge, saved_at=self.now.t)
 
-    def _save_if_due(self, current: float) -> None:
+    def _save_if_due(self) -> None:
         now = self.now
         portion = self.cell.theoretical_capacity / self.snapshots
         due = abs(now.charge - now.saved_charge) >= portion * (1.0 - 1e-9)
-        rest_due = current == 0 and now.t - now.saved_at >= (now.end - now.begin) / self.snapshots
+        rest_due = now.state.current == 0 and now.t - now.saved_at >= (now.end - now.begin) / self.snapshots
         if due or rest_due:
             self.save()
 
@@ -408,15 +436,6 @@ class Run:
                     UserWarning,
                     stacklevel=2,
                 )
-
-    def _done(self, step: Step, sto_mean: float) -> float:
-        now = self.now
-        by_time = (now.t - now.begin) / (now.end - now.begin) if math.isfinite(now.end) else 0.0
-        low, high = self.cell.value("am.sto_window")
-        goal = low if step.direction > 0 else high
-        moves = step.direction and goal != now.sto_begin
-        by_charge = (sto_mean - now.sto_begin) / (goal - now.sto_begin) if moves else 0.0
-        return float(np.clip(max(by_time, by_charge), 0.0, 1.0))
 
     # -- interruption and end ------------------------------------------------------------------------------------
 
@@ -453,7 +472,8 @@ class Run:
         leaves = [
             float(a) if isinstance(old, float) else jnp.asarray(a) for a, (_, old) in zip(stored, paths, strict=True)
         ]
-        moment = facts["moment"] | {"passed": Flows(*facts["moment"]["passed"])}
+        moment = facts["moment"]
+        moment |= {"passed": Flows(*moment["passed"]), "cycle": Cycle(*moment["cycle"])}
         self.now = Moment(jax.tree_util.tree_unflatten(structure, leaves), **moment)
         self.start = Inventory(**facts["start"])
         self.counts, self.warned = dict(facts["counts"]), set(facts["warned"])

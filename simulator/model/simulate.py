@@ -13,14 +13,14 @@ from simulator.model.observe import DEFAULT_FIELDS, check_fields
 from simulator.model.options import Progress, SolverOptions
 from simulator.model.run import Run, Stop
 from simulator.model.solution import Recorder, Solution
-from simulator.protocol import Step, parse_protocol, validate_protocol
+from simulator.protocol import Protocol, Step, parse_protocol, validate_protocol
 
 BALANCE = 1e-9  # every run is expected to close its balances to this share of what has passed
 
 
 def check_arguments(
     cell: Cell,
-    protocol: str | Step | Sequence[str | Step],
+    protocol: Protocol,
     times: Sequence[float] | None,
     fields: tuple[str, ...],
     rtol: float,
@@ -50,7 +50,7 @@ def check_arguments(
 
 def simulate(
     cell: Cell,
-    protocol: str | Step | Sequence[str | Step],
+    protocol: Protocol,
     *,
     times: Sequence[float] | None = None,
     recorder: Recorder | None = None,
@@ -80,10 +80,10 @@ def simulate(
         cell.model,
         (
             *steps,
-            *(step.current(one_c=cell.one_c, area=cell.area, am_mass=cell.am_mass) for step in steps),
+            cell.basis,
             *(repr(options.numerical()), asked.tolist(), tuple(fields), rtol, snapshots),
             *(cell.value(name) for name in ("voltage_limits", "sto_init", "electrolyte.c_e_max")),
-            *(cell.one_c, cell.theoretical_capacity),
+            cell.theoretical_capacity,
         ),
     )
     if checkpoint is not None:

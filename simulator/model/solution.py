@@ -17,6 +17,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "voltage_volt": ("V", "Cell voltage"),
     "current_ampere": ("A", "Current of the simulated volume, positive when it charges the cell"),
     "step_count": ("1", "Number of the protocol step"),
+    "cycle_count": ("1", "Number of the cycle"),
     "charge_coulomb": ("C", "Charge passed since the start, positive on charge"),
     "sto_mean": ("1", "Mean stoichiometry of the reacting active material"),
     "sto_std": ("1", "Standard deviation of the stoichiometry"),

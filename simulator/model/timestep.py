@@ -63,7 +63,8 @@ def resting_state(u: Array, side: SideStates, cell: CellModel) -> State:
     zero = jnp.zeros(cell.faces.area.shape)
     j = FaceCurrents(zero) if side.faces is None else FaceCurrents(zero, zero, zero)
     rates = jax.tree.map(jnp.zeros_like, (u, side))
-    return State(u, rates[0], j, side, rates[1], math.nan, 0.0, 0.0, 0.0, reach=0.0)
+    voltage = float(u[PHI_S, -1, 0, 0])  # one potential everywhere
+    return State(u, rates[0], j, side, rates[1], voltage, 0.0, 0.0, 0.0, reach=0.0)
 
 
 class StepTotals(NamedTuple):

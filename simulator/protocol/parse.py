@@ -1,128 +1,87 @@
-"""From protocol texts to steps, and the checks of a whole protocol."""
+"""From protocol texts to steps."""
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from simulator.errors import ConfigError
-from simulator.protocol.phrases import EXAMPLES, clauses, duration, misunderstood, rate, voltage
-from simulator.protocol.steps import CurrentStep, RestStep, Step
+from simulator.protocol.blocks import flatten, unroll
+from simulator.protocol.current import parse_charge, parse_discharge, parse_rest
+from simulator.protocol.gitt import parse_gitt
+from simulator.protocol.hold import parse_hold
+from simulator.protocol.interface import Step
+from simulator.protocol.phrases import EXAMPLES, misunderstood
+from simulator.protocol.profile import parse_drive, replace_file
+from simulator.protocol.ramp import parse_ramp
 
-
-def _parse_current(text: str, after: str, sign: float) -> Step:
-    """'[Charge|Discharge] at RATE [for DURATION] [or] [until VOLTAGE]'."""
-    parts = clauses(text, after, ("at", "for", "until"))
-    if "at" not in parts:
-        raise misunderstood(text, after or text, "the rate is missing; write 'at C/10'.")
-    value, unit = rate(text, parts["at"])
-    if "for" not in parts and "until" not in parts:
-        raise misunderstood(text, after, "the end is missing; add 'for 1 h', 'until 4.2 V' or both.")
-    seconds = duration(text, parts["for"]) if "for" in parts else None
-    limit, reference = voltage(text, parts["until"]) if "until" in parts else (None, None)
-    return CurrentStep(sign * value, unit, seconds, limit, reference)
-
-
-def _parse_charge(text: str, after: str) -> Step:
-    return _parse_current(text, after, 1.0)
-
-
-def _parse_discharge(text: str, after: str) -> Step:
-    return _parse_current(text, after, -1.0)
-
-
-def _parse_rest(text: str, after: str) -> Step:
-    """'Rest for DURATION'."""
-    parts = clauses(text, after, ("for",))
-    if "for" not in parts:
-        raise misunderstood(text, text, "the duration is missing; write 'Rest for 1 hour'.")
-    return RestStep(duration(text, parts["for"]))
-
-
-#: First word of a step -> parser(whole text, text behind the first word). A new kind of step adds its line
-#: here.
+#: First word of a step -> parser(whole text, text behind the first word). A new kind of step adds its line here.
 PARSERS: dict[str, Callable[[str, str], Step]] = {
-    "charge": _parse_charge,
-    "discharge": _parse_discharge,
-    "rest": _parse_rest,
+    "Charge": parse_charge,
+    "Discharge": parse_discharge,
+    "Rest": parse_rest,
+    "Hold": parse_hold,
+    "Ramp": parse_ramp,
+    "Sweep": parse_ramp,
+    "GITT": parse_gitt,
+    "Drive": parse_drive,
 }
+#: First word of the steps that name a file -> function(text behind it, replacement of a name) -> new text.
+_FILES: dict[str, Callable[[str, Callable[[str], str]], str]] = {"Drive": replace_file}
+
+#: A protocol as `parse_protocol` takes it: a text, a step, or lists of them within lists.
+Protocol = str | Step | Sequence[Any]
+
+
+def _first_word(clean: str) -> str:
+    match = re.match(r"[A-Za-z]+", clean)
+    return match[0] if match else clean.split(" ")[0]
 
 
 def parse_step(text: str) -> Step:
     """One step from its text. ConfigError with the part that is not understood, and examples."""
     clean = " ".join(text.split()).rstrip(".")
-    match = re.match(r"[A-Za-z]+", clean)
-    word = match[0] if match else clean.split(" ")[0]
-    if word.lower() not in PARSERS:
-        known = ", ".join(repr(name.capitalize()) for name in PARSERS)
-        why = f"a step begins with {known}."
-        if word.lower() == "hold":
-            why = f"constant voltage is not available; {why}"
-        raise misunderstood(text, word or text, why)
-    return PARSERS[word.lower()](clean, clean[len(word) :].strip())
+    word = _first_word(clean)
+    parsers = {name.lower(): parser for name, parser in PARSERS.items()}
+    if word.lower() not in parsers:
+        known = ", ".join(repr(name) for name in PARSERS)
+        raise misunderstood(text, word or text, f"a step begins with {known}, a block of them with 'Repeat'.")
+    return parsers[word.lower()](clean, clean[len(word) :].strip())
 
 
-def parse_protocol(protocol: str | Step | Sequence[str | Step]) -> tuple[Step, ...]:
-    """Steps of a protocol.
+def parse_protocol(protocol: Protocol) -> tuple[Step, ...]:
+    """Steps of a protocol, repeated blocks written out.
 
     **Arguments:** `protocol`: a text (steps separated by line breaks or semicolons), a step object, or a
-    sequence of texts and step objects in any mixture. `["Charge at C/10 until 4.2 V", "Rest for 1 h"] * 3`
-    repeats.
+    sequence of texts, step objects and such sequences. `["Charge at C/10 until 4.2 V", "Rest for 1 h"] * 3` and
+    "Repeat 3 times: Charge at C/10 until 4.2 V; Rest for 1 h; End repeat" repeat.
 
     **Raises:** ConfigError for an empty protocol or a step that cannot be read.
     """
-    if isinstance(protocol, str | Step):
-        items: Sequence[str | Step] = [protocol]
-    elif isinstance(protocol, Sequence):
-        items = protocol
-    else:
+    if not isinstance(protocol, str | Step | Sequence):
         raise ConfigError(
             f"A protocol is a text, a step or a list of them, got {type(protocol).__name__}. Example: {EXAMPLES[0]!r}."
         )
-    steps: list[Step] = []
-    for item in items:
-        if isinstance(item, Step):
-            steps.append(item)
-        elif isinstance(item, str):
-            steps.extend(parse_step(line) for line in re.split(r"[;\n]", item) if line.strip())
-        else:
-            raise ConfigError(
-                f"Step {len(steps) + 1} of the protocol is {item!r}; give a text such as "
-                f"{EXAMPLES[0]!r} or a step object."
-            )
+    steps = unroll(flatten(protocol), parse_step)
     if not steps:
         raise ConfigError(f"The protocol has no step. Give at least one, for example {EXAMPLES[0]!r}.")
     return tuple(steps)
 
 
-def validate_protocol(
-    steps: Sequence[Step], *, voltage_window: tuple[float, float], anode_potential: float = 0.0
-) -> None:
-    """Check the cut-offs of a protocol against the cell.
+def step_texts(protocol: Sequence[str]) -> list[str]:
+    """The texts of the steps of `parse_protocol`, none of them read: files that they name may be missing."""
+    return unroll((text for text in flatten(protocol) if isinstance(text, str)), str.strip)
 
-    **Arguments:** `voltage_window`: safety bounds (lo, hi) [V] of the cell; `anode_potential` [V vs Li/Li+]
-    turns cut-offs against lithium into voltages of the cell.
 
-    **Raises:** ConfigError if a cut-off lies outside the bounds, or if a charge and the discharge next to it
-    (rests between them aside) have cut-offs in the wrong order, so that the second would end at once.
-    """
-    low, high = voltage_window
-    previous: tuple[Step, float] | None = None
-    for number, step in enumerate(steps, start=1):
-        limit = step.cutoff(anode_potential)
-        if limit is not None and not low <= limit <= high:
-            raise ConfigError(
-                f"Step {number}, {step.describe()!r}: the cut-off is {limit:g} V of the cell, outside the "
-                f"safety limits [{low:g}, {high:g}] V. Change the cut-off or widen voltage_limits."
-            )
-        if step.direction == 0:
-            continue
-        if previous is not None and limit is not None and step.direction == -previous[0].direction:
-            other = previous[1]
-            charge, discharge = (limit, other) if step.direction > 0 else (other, limit)
-            if charge <= discharge:
-                raise ConfigError(
-                    f"Step {number}, {step.describe()!r}: the charge cut-off {charge:g} V must lie above "
-                    f"the discharge cut-off {discharge:g} V of the step next to it "
-                    f"({previous[0].describe()!r}), or the step ends at once. "
-                    " Exchange or correct the two voltages."
-                )
-        previous = None if limit is None else (step, limit)
+def replace_files(text: str, replace: Callable[[str], str]) -> str:
+    """A protocol text with the names of the files that its steps read replaced by `replace(name)`."""
+    words = "|".join(_FILES)
+    pattern = rf"^(\s*(?:repeat\b[^:]*:\s*)*({words})\s+)(.*?)(\s*)$"
+
+    def changed(line: str) -> str:
+        match = re.match(pattern, line, re.IGNORECASE | re.DOTALL)
+        if match is None:
+            return line
+        change = {name.lower(): function for name, function in _FILES.items()}[match[2].lower()]
+        return match[1] + change(match[3], replace) + match[4]
+
+    return "".join(changed(part) for part in re.split(r"([;\n])", text))

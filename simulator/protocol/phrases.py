@@ -10,6 +10,9 @@ EXAMPLES = (
     "Charge at 0.1C for 30 minutes",
     "Charge at 0.23 mA/cm2 until 4.6 V vs Li",
     "Rest for 1 hour",
+    "Hold at 4.2 V until C/20",
+    "Ramp to 4.3 V at 0.1 mV/s",
+    "GITT at C/10 for 30 min, rest 30 min, until 4.2 V",
 )
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -36,6 +39,12 @@ _RATES = {
     "a/g": ("mA/g", 3),
 }
 _VOLTAGES = {"v": 0, "mv": -3}
+#: Written unit of a sweep rate, lower case -> (power of ten, seconds).
+_SWEEP_RATES = {
+    f"{volts}/{time}": (power, seconds)
+    for volts, power in {"v": 0, "mv": -3, "uv": -6}.items()
+    for time, seconds in {"s": 1.0, "min": 60.0, "h": 3600.0}.items()
+}
 
 
 def _shift(number: float, power: int) -> float:
@@ -56,7 +65,9 @@ def clauses(text: str, after: str, allowed: tuple[str, ...]) -> dict[str, str]:
     comma) joins two clauses; words in front of the first keyword, and keywords that the step does not take,
     are errors.
     """
-    head, *pieces = re.split(r"\b(at|for|until)\b", after, flags=re.IGNORECASE)
+    # the usual ones also where they are not allowed, so that they are named
+    keywords = "|".join(dict.fromkeys(("at", "for", "until", *allowed)))
+    head, *pieces = re.split(rf"\b({keywords})\b", after, flags=re.IGNORECASE)
     if head.strip():
         raise misunderstood(text, head, f"expected one of {', '.join(repr(k) for k in allowed)}.")
     found: dict[str, str] = {}
@@ -105,15 +116,24 @@ def voltage(text: str, words: str) -> tuple[float, str | None]:
     return _shift(float(match[1]), _VOLTAGES[match[2].lower()]), None if reference is None else "Li"
 
 
-def rate(text: str, words: str) -> tuple[float, str]:
-    """'C/10', '0.1C', '2 A/m2', '5 mA' -> (magnitude above zero, unit of CurrentStep)."""
+def rate(
+    text: str,
+    words: str,
+    *,
+    none: str = "use 'Rest for ...' for no current.",
+    sign: str = "'Charge' or 'Discharge' gives its direction.",
+) -> tuple[float, str]:
+    """'C/10', '0.1C', '2 A/m2', '5 mA' -> (magnitude above zero, unit of CurrentStep).
+
+    `none`, `sign`: the cure if it is zero or negative.
+    """
     compact = words.replace("^", "").replace("²", "2").replace("µ", "u").replace("μ", "u")
     fraction = re.fullmatch(rf"({NUMBER})?\s*C\s*/\s*({NUMBER})", compact, flags=re.IGNORECASE)
     simple = re.fullmatch(rf"({NUMBER})?\s*([a-zA-Z]+(?:\s*/\s*[a-zA-Z]+2?)?)", compact)
     if fraction:
         divisor = float(fraction[2])
         if divisor == 0:
-            raise misunderstood(text, words, "division by zero; use 'Rest for ...' for no current.")
+            raise misunderstood(text, words, f"division by zero; {none}")
         value, unit = float(fraction[1] or 1.0) / divisor, "C"
     elif simple and re.sub(r"\s", "", simple[2]).lower() in _RATES:
         unit, power = _RATES[re.sub(r"\s", "", simple[2]).lower()]
@@ -125,10 +145,37 @@ def rate(text: str, words: str) -> tuple[float, str]:
             text,
             words,
             "expected a rate such as 'C/10', '0.1C', '2 A/m2', '0.2 mA/cm2', '18 mA/g', '5 nA' or '1 A'"
-            + (", and 'until' before the voltage." if re.search(r"\bto\b", words) else "."),
+            + (", and 'until' before the voltage." if re.search(r"\bto\b", words) else ".")
+            + (" A constant voltage is 'Hold at 4.2 V until C/20'." if _is_voltage(words) else ""),
         )
     if value == 0:
-        raise misunderstood(text, words, "a rate must be above zero; use 'Rest for ...' for no current.")
+        raise misunderstood(text, words, f"a rate must be above zero; {none}")
     if value < 0:
-        raise misunderstood(text, words, "a rate is positive; 'Charge' or 'Discharge' gives its direction.")
+        raise misunderstood(text, words, f"a rate is positive; {sign}")
     return value, unit
+
+
+def _is_voltage(words: str) -> bool:
+    return re.match(rf"{NUMBER}\s*m?V\b", words, flags=re.IGNORECASE) is not None
+
+
+def current_limit(text: str, words: str) -> tuple[float, str]:
+    """'C/20', '10 uA', '0.02 mA/cm2' behind 'until' -> (magnitude above zero, unit of CurrentStep)."""
+    if _is_voltage(words):
+        raise misunderstood(text, words, "this step ends at a current such as 'C/20' or '10 uA/cm2', or by time.")
+    return rate(text, words, none="the current falls towards zero for ever.", sign="it is compared with the magnitude.")
+
+
+def sweep_rate(text: str, words: str) -> float:
+    """'0.1 mV/s', '1 V/h' -> V/s, above zero."""
+    match = re.fullmatch(rf"({NUMBER})\s*([a-zA-Z]+\s*/\s*[a-zA-Z]+)", words.replace("µ", "u").replace("μ", "u"))
+    unit = "" if match is None else re.sub(r"\s", "", match[2]).lower()
+    if match is None or unit not in _SWEEP_RATES:
+        raise misunderstood(text, words, "expected a rate such as '0.1 mV/s', '6 mV/min' or '0.36 V/h'.")
+    power, seconds = _SWEEP_RATES[unit]
+    value = _shift(float(match[1]), power) / seconds
+    if value <= 0:
+        raise misunderstood(
+            text, words, "a rate of voltage is above zero; the two voltages say whether it goes up or down."
+        )
+    return value

@@ -31,7 +31,8 @@ def pulse_resistance(run: Curve, after: float = 10.0) -> list[PulseResistance]:
     **Arguments:** a solution or a result. Runs hold a state exactly 10 s after each change of current; for another
     `after` ask for it with `times`. The first step is measured against open circuit.
 
-    **Returns:** one entry per protocol step that changes the current and lasts that long, in ohm m2 of cross-section.
+    **Returns:** one entry per protocol step that changes the current, keeps it and lasts that long, in ohm m2 of
+    cross-section. Constant voltage and profiles, whose current goes on to change, have none.
     """
     series = run.timeseries
     time, volts, current = (series[n] for n in ("test_time_second", "voltage_volt", "current_ampere"))
@@ -41,7 +42,8 @@ def pulse_resistance(run: Curve, after: float = 10.0) -> list[PulseResistance]:
         # before the first row: open circuit, no current
         v0, i0 = (volts[k - 1], current[k - 1]) if k else (series["ocv_volt"][0], 0.0)
         late = np.flatnonzero((number == number[k]) & (np.abs(time - time[k] - after) <= 1e-6 * after))
-        if late.size == 0 or current[k] == i0:
+        steady = late.size > 0 and abs(current[late[0]] - current[k]) <= 1e-9 * abs(current[k])
+        if not steady or current[k] == i0:
             continue
         ohms = run.area * (volts[late[0]] - v0) / (current[k] - i0)
         found.append(PulseResistance(int(number[k]), float(time[k]), float(i0), float(current[k]), float(ohms)))

@@ -35,7 +35,7 @@ def key_numbers(run: RunResult) -> dict[str, float]:
     if mass is None and parameter(run, "am.density"):
         mass = float(parameter(run, "am.density")) * float(np.count_nonzero(run.phase == AM)) * dz * dy * dx
     series = run.timeseries
-    time, voltage, current = (series[name] for name in ("test_time_second", "voltage_volt", "current_ampere"))
+    time, voltage = (series[name] for name in ("test_time_second", "voltage_volt"))
     passed = np.append(run.capacity, 0.0)
     charge = float(passed.max() - passed.min())
     numbers: dict[str, float] = {}
@@ -47,7 +47,7 @@ def key_numbers(run: RunResult) -> dict[str, float]:
         numbers["utilisation [%]"] = 100.0 * charge / float(theoretical)
     for sign, name in ((1, "charge"), (-1, "discharge")):
         # a row holds the end of its time step
-        flow = np.abs(current[1:]) * np.diff(time) * (np.sign(current[1:]) == sign)
+        flow = np.maximum(sign * np.diff(run.capacity), 0.0)
         if flow.sum() > 0.0:
             numbers[f"mean {name} voltage [V]"] = float((voltage[1:] * flow).sum() / flow.sum())
     if voltage.size:

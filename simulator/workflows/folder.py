@@ -1,7 +1,7 @@
 """The folder of a run: its name, what of the configuration is stored in it, and what may happen to it.
 
 A folder belongs to one configuration, known by a hash of everything that changes the numbers: electrode, cell,
-protocol, solver, saved fields; images and tables count by their content.
+protocol, solver, saved fields; images, tables and drive profiles count by their content.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ import enum
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from simulator.errors import ConfigError
 from simulator.geometry import Electrode
 from simulator.io import RunResult, read_result
 from simulator.io.atomic import replaced
+from simulator.protocol import replace_files
 from simulator.resources import MESH_PREFIX, image_path
 from simulator.workflows.electrode import source_name
 
@@ -63,6 +64,7 @@ def configuration_hash(config: "RunConfig", electrode: Electrode) -> str:
         *([] if electrode.particle is None else [hashlib.sha256(electrode.particle.tobytes()).hexdigest()]),
     ]
     values["cell"] = _map_tables(values["cell"], _content)
+    values["protocol"]["steps"] = _map_profiles(values["protocol"]["steps"], _content)
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -75,6 +77,16 @@ def _map_tables(value: Any, replace: Callable[[Path], str]) -> Any:
     if isinstance(value, str) and value.lower().endswith(_TABLES) and Path(value).expanduser().is_file():
         return replace(Path(value).expanduser())
     return value
+
+
+def _map_profiles(steps: Sequence[str], replace: Callable[[Path], str]) -> list[str]:
+    """Texts of a protocol with the names of existing files in them replaced."""
+
+    def replaced_name(name: str) -> str:
+        path = Path(name).expanduser()
+        return replace(path) if path.is_file() else name
+
+    return [replace_files(text, replaced_name) for text in steps]
 
 
 def _content(path: Path) -> str:
@@ -226,6 +238,7 @@ def portable(config: "RunConfig", folder: Path) -> dict[str, Any]:
         if path is not None and not path.startswith(MESH_PREFIX):
             values["geometry"][key] = _nearby(image_path(path), folder)
     values["cell"] = _map_tables(values["cell"], lambda table: _nearby(table, folder))
+    values["protocol"]["steps"] = _map_profiles(values["protocol"]["steps"], lambda file: _nearby(file, folder))
     return values
 
 

@@ -20,6 +20,8 @@ ADVICE = {
     "interrupted": "The same command with resume=true goes on from the last checkpoint. Free some space if the disk "
     "is full.",
 }
+#: A run with more changes of current than this keeps their resistances out of its table: see `pulse_resistance`.
+MOST_RESISTANCES = 12
 
 
 class CellFacts(Protocol):
@@ -79,7 +81,8 @@ def summarise(cell: CellFacts, solution: RunFacts) -> dict[str, float]:
         "simulated time [h]": float(solution.time[-1]) / 3600 if solution.time.size else 0.0,
     }
     values |= _losses(solution)
-    for pulse in pulse_resistance(solution) if solution.time.size else []:
+    pulses = pulse_resistance(solution) if solution.time.size else []
+    for pulse in pulses if len(pulses) <= MOST_RESISTANCES else ():
         values[f"resistance 10 s into step {pulse.step} [ohm cm2]"] = 1e4 * pulse.resistance
     values |= {f"balance error, {name} [-]": error for name, error in solution.ledger.items()}
     return values | _speed(solution.stats)
@@ -91,8 +94,8 @@ def _losses(solution: RunFacts) -> dict[str, float]:
     charge = np.abs(np.diff(series["charge_coulomb"], prepend=0.0))
     if not charge.sum() > 0:
         return {}
-    flowing = charge > 0
-    share = charge[flowing] / charge.sum()
+    flowing = (charge > 0) & (series["current_ampere"] != 0)  # a profile may end at zero, where no loss is defined
+    share = charge[flowing] / charge[flowing].sum()
     sign = np.sign(series["current_ampere"][flowing])
     names = [name for name in series if name.startswith("loss_")]
     means = {name: 1e3 * float(np.sum(share * sign * series[name][flowing])) for name in names}

@@ -28,7 +28,7 @@ from simulator.model.observe import (
     separator_z,
 )
 from simulator.model.simulate import check_arguments
-from simulator.protocol import Step
+from simulator.protocol import Protocol
 from simulator.workflows.folder import RESUMABLE, checkpoint_path
 from simulator.workflows.report import summarise
 
@@ -154,7 +154,7 @@ def describe_parameters(cell: Cell) -> dict[str, Any]:
 
 def simulate(
     cell: Cell,
-    protocol: str | Step | Sequence[str | Step],
+    protocol: Protocol,
     *,
     times: Sequence[float] | None = None,
     save_to: str | os.PathLike[str] | None = None,

@@ -27,6 +27,7 @@ from scipy.interpolate import PchipInterpolator
 from simulator.errors import ConfigError, GeometryError
 from simulator.geometry import Electrode
 from simulator.io import RunResult
+from simulator.protocol import SingleStep, parse_step, step_texts
 from simulator.workflows.electrode import read_electrode
 from simulator.workflows.folder import configuration_hash, make_folder, run_folder
 from simulator.workflows.run import run
@@ -180,8 +181,7 @@ def evaluate(results: Mapping[str, RunResult], status: Mapping[str, str], folder
             continue
         capacity = np.linspace(0.0, min(float(q[-1]) for q, _ in sampled.values()), POINTS)
         volts = {name: _smooth(capacity, q, v) for name, (q, v) in sampled.items()}
-        text = str(full.config["protocol"]["steps"][step - 1]) if full.config else f"Step {step}"
-        curve = StepCurve(step, text, capacity, volts["full"], *_uncertainties(volts))
+        curve = StepCurve(step, _step_name(full, step), capacity, volts["full"], *_uncertainties(volts))
         curves.append(curve)
         for share in (0.25, 0.5, 0.75):
             at = int(share * (POINTS - 1))
@@ -215,9 +215,23 @@ def _smooth(at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def current_steps(result: RunResult) -> list[int]:
-    """Numbers of the protocol steps with a current."""
+    """Numbers of the protocol steps with a current and a voltage that may differ between runs: no rests, no holds."""
     number, current = result.timeseries["step_count"], result.timeseries["current_ampere"]
-    return [int(n) for n in np.unique(number) if current[number == n][-1] != 0]
+    voltage = result.timeseries["voltage_volt"]
+    return [int(n) for n in np.unique(number) if current[number == n][-1] != 0 and np.ptp(voltage[number == n]) > 0]
+
+
+def _step_name(result: RunResult, step: int) -> str:
+    """The text of an executed step, as far as the protocol tells it: GITT executes several."""
+    texts = step_texts(result.config["protocol"]["steps"]) if result.config else []
+    return texts[step - 1] if step <= len(texts) and all(map(_has_one_part, texts)) else f"Step {step}"
+
+
+def _has_one_part(text: str) -> bool:
+    try:
+        return isinstance(parse_step(text), SingleStep)
+    except ConfigError:  # a profile whose file lies elsewhere
+        return True
 
 
 def step_curve(result: RunResult, step: int) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,8 @@ from simulator.materials import Expression, load_parameter_set, merge_parameters
 from simulator.materials.parameter_sets import SPECS
 from simulator.model import COLUMNS
 from simulator.model.observe import FIELDS, PARTICLE_FACTS, PARTICLE_HISTORIES
-from simulator.protocol import parse_step
+from simulator.protocol import parse_protocol, parse_step
+from simulator.protocol.parse import PARSERS
 from simulator.resources import config_groups
 from simulator.units import DIMENSIONS, known_unit
 from simulator.workflows import report_page, trust
@@ -380,18 +381,48 @@ def test_table_of_bpx_fields_names_all_parameters_that_the_file_sets(files_of_th
 
 
 @pytest.mark.parametrize("line", lines(INPUT, "text protocol"))
-def test_each_step_on_the_page_can_be_read(line: str) -> None:
+def test_each_step_on_the_page_can_be_read(line: str, files_of_the_page: Path) -> None:
     step = parse_step(line)
-    assert step.direction == {"C": 1, "D": -1, "R": 0}[line[0]]
     again = parse_step(step.describe())  # the text has twelve digits
-    assert (again.direction, again.time_limit) == (step.direction, step.time_limit)
+    assert type(again) is type(step) and again.direction == step.direction
+    rough = {k: pytest.approx(v, rel=1e-11) if isinstance(v, float) else v for k, v in vars(step).items()}
+    assert vars(again) == rough
+
+
+def test_page_shows_every_kind_of_step() -> None:
+    shown = {line.split()[0] for line in lines(INPUT, "text protocol")}
+    assert shown | {"Sweep"} == set(PARSERS)
+    table = first_names(tables(INPUT)["step"])
+    assert set(table) == {*PARSERS, "Repeat"}
+    grammar = {line.split()[0] for line in lines(INPUT, "text grammar")}
+    assert grammar | {"Sweep"} == set(table)
 
 
 def test_each_unit_of_current_on_the_page_can_be_read() -> None:
     (rates,) = (row[1] for row in tables(INPUT)["part"].rows if row[0] == "RATE")
     for rate in names(rates):
         parse_step(f"Charge at {rate} for 1 s")
+    (sweeps,) = (row[1] for row in tables(INPUT)["part"].rows if row[0] == "SWEEP")
+    for unit in ("V/s", "mV/s", "uV/s", "mV/min", "mV/h"):
+        parse_step(f"Ramp to 4 V at 1 {unit}")
+    assert sweeps.startswith("number with V/s, mV/s, uV/s, or per min or h")
     units = re.search(r"a number with (.*?)\. ", rates)
     assert units is not None
     for unit in units[1].split(", "):
         parse_step(f"Charge at 2 {unit} for 1 s")
+
+
+def test_each_column_of_a_profile_on_the_page_is_read(tmp_path: Path) -> None:
+    time, current = tables(INPUT)["column of a profile"].rows
+    for name in names(time[0]):
+        for unit in time[1].partition(";")[0].split(", "):
+            check_profile(tmp_path, f"{name} / {unit}", "Current / A")
+    for name in names(current[0]):
+        for unit in current[1].replace(";", ",").split(", "):
+            check_profile(tmp_path, "Time / s", f"{name} / {unit}")
+
+
+def check_profile(folder: Path, time: str, current: str) -> None:
+    path = folder / "p.csv"
+    path.write_text(f"{time},{current}\n0,1\n1,2\n", encoding="utf-8")
+    assert len(parse_protocol(f"Drive {path}")) == 1

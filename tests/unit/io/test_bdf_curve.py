@@ -7,7 +7,7 @@ from simulator.errors import ConfigError
 from simulator.io import accumulate_capacity, read_bdf_csv, write_bdf_csv
 
 HEADER = (
-    "Test Time / s,Voltage / V,Current / A,Step Count / 1,Ambient Temperature / degC,"
+    "Test Time / s,Voltage / V,Current / A,Cycle Count / 1,Step Count / 1,Ambient Temperature / degC,"
     "Charging Capacity / Ah,Discharging Capacity / Ah"
 )
 
@@ -19,6 +19,7 @@ def series():
         "voltage_volt": np.array([3.5, 3.9, 1 / 3 + 4, 3.8, 3.6]),
         "current_ampere": np.array([2.0, 2.0, 2.0, -2.0, -2.0]),
         "step_count": np.array([0.0, 0.0, 0.0, 1.0, 1.0]),
+        "cycle_count": np.ones(5),
         "sto_mean": np.linspace(0.9, 0.5, 5),
     }
 
@@ -27,13 +28,14 @@ def test_headings_are_exactly_those_of_the_format(tmp_path, series):
     path = write_bdf_csv(tmp_path / "a.bdf.csv", series, ambient_temperature=333.15)
     lines = path.read_text().splitlines()
     assert lines[0] == HEADER
-    assert lines[1] == "0.0,3.5,2.0,0,60.0,0.0,0.0"
+    assert lines[1] == "0.0,3.5,2.0,1,0,60.0,0.0,0.0"
     assert len(lines) == 6
 
 
 def test_what_is_unknown_is_an_empty_cell(tmp_path, series):
+    del series["cycle_count"]
     path = write_bdf_csv(tmp_path / "a.bdf.csv", series)
-    assert path.read_text().splitlines()[1] == "0.0,3.5,2.0,0,,0.0,0.0"
+    assert path.read_text().splitlines()[1] == "0.0,3.5,2.0,,0,,0.0,0.0"
     assert np.isnan(read_bdf_csv(path)["ambient_temperature_celsius"]).all()
 
 
@@ -51,6 +53,14 @@ def test_charge_and_discharge_are_counted_apart_and_only_grow(series):
     # the current jumps at the step change: -2 A held during the whole interval before row 3
     np.testing.assert_array_equal(charged, [0.0, 1.0, 2.0, 2.0, 2.0])
     np.testing.assert_array_equal(discharged, [0.0, 0.0, 0.0, 1.0, 2.0])
+
+
+def test_capacities_follow_the_charge_that_passed_where_it_is_known(tmp_path, series):
+    charge = 3600.0 * np.array([0.0, 0.9, 1.7, 1.1, 1.2])  # at a voltage held the trapezoids are not exact
+    path = write_bdf_csv(tmp_path / "a.bdf.csv", {**series, "charge_coulomb": charge})
+    read = read_bdf_csv(path)
+    np.testing.assert_allclose(read["charging_capacity_ah"], [0.0, 0.9, 1.7, 1.7, 1.8], rtol=1e-14)
+    np.testing.assert_allclose(read["discharging_capacity_ah"], [0.0, 0.0, 0.0, 0.6, 0.6], rtol=1e-14)
 
 
 def test_a_current_that_falls_linearly_is_integrated_exactly():

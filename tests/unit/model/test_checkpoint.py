@@ -1,6 +1,7 @@
 """A run that is interrupted and goes on gives the numbers of one that is not, to the last bit."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from simulator.errors import ConfigError
 from simulator.model import Checkpoint, SolverOptions, simulate
 from simulator.model.checkpoint import fingerprint
+from simulator.protocol import ProfileStep
 
 PROTOCOL = ["Charge at C/2 until 3.9 V", "Rest for 5 min", "Discharge at C/2 for 4 min"]
 OPTIONS = SolverOptions(dt_init=20.0)
@@ -83,6 +85,43 @@ def test_interrupted_every_few_steps_it_repeats_every_row_and_saved_time(tiny, w
     for row, other in zip(recorder.rows, expected.rows, strict=True):
         np.testing.assert_equal(row, other)
     assert recorder.times == expected.times
+
+
+def test_interrupted_anywhere_in_holds_ramps_titrations_and_profiles_it_repeats_every_row(tiny):
+    protocol = [
+        *(
+            "Charge at C/2 for 1 min",
+            "Hold at 3.86 V until C/4",
+            "Ramp to 3.88 V at 0.2 mV/s",
+            "Ramp to 3.86 V at 1 mV/s",
+        ),
+        *("GITT at C/2 for 30 s, rest 10 s, until 3.88 V", "Discharge at C/2 for 5 s"),
+        *(ProfileStep((0.0, 20.0, 30.0), (0.1, -0.3, 0.2), "C", how) for how in ("linear", "hold")),
+    ]
+    expected = Memory()
+    whole = go(tiny.cell(), expected, protocol=protocol)
+    assert whole.status == "finished" and whole.timeseries["cycle_count"][-1] == 2
+    recorder, status, checkpoint = Memory(), "interrupted", None
+    while status == "interrupted":
+        status = go(tiny.cell(), recorder, checkpoint, stop_after=4, protocol=protocol).status
+        if status == "interrupted":
+            text = json.dumps(recorder.last.facts)  # as it goes through a file
+            checkpoint = dataclasses.replace(recorder.last, facts=json.loads(text))
+            recorder = Memory(recorder)
+    assert status == "finished" and len(recorder.rows) == len(expected.rows)
+    for row, other in zip(recorder.rows, expected.rows, strict=True):
+        np.testing.assert_equal(row, other)
+
+
+def test_another_profile_is_another_calculation(tiny):
+    rows = (0.0, 60.0, 120.0), (0.1, -0.3, 0.2)
+    recorder = Memory()
+    go(tiny.cell(), recorder, stop_after=2, protocol=[ProfileStep(*rows, "C", path="a.csv")])
+    other = [ProfileStep(rows[0], (0.1, -0.3, 0.3), "C", path="a.csv")]
+    with pytest.raises(ConfigError, match="another calculation"):
+        go(tiny.cell(), Memory(), recorder.last, protocol=other)
+    moved = [ProfileStep(*rows, "C", path="b.csv")]
+    assert go(tiny.cell(), Memory(recorder), recorder.last, protocol=moved).status == "finished"
 
 
 def test_counts_and_ledger_go_on_too(tiny, whole, stopped):

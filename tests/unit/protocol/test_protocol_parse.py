@@ -5,7 +5,18 @@ import dataclasses
 import pytest
 
 from simulator.errors import ConfigError
-from simulator.protocol import CurrentStep, RestStep, Step, parse_protocol, parse_step, validate_protocol
+from simulator.protocol import (
+    Course,
+    CurrentStep,
+    GittStep,
+    HoldStep,
+    RampStep,
+    RestStep,
+    SingleStep,
+    parse_protocol,
+    parse_step,
+    validate_protocol,
+)
 from simulator.protocol.parse import PARSERS
 from simulator.protocol.phrases import EXAMPLES
 
@@ -31,6 +42,18 @@ from simulator.protocol.phrases import EXAMPLES
         ("Charge at .5C until 4.2 V", CurrentStep(0.5, "C", None, 4.2)),
         ("Rest for 1 hour", RestStep(3600.0)),
         ("Rest for 90 s", RestStep(90.0)),
+        ("Hold at 4.2 V until C/20", HoldStep(4.2, None, 0.05)),
+        ("Hold at 4200 mV for 2 h", HoldStep(4.2, 7200.0)),
+        ("hold at 4.6 V vs Li until 10 uA/cm2, or for 2 h", HoldStep(4.6, 7200.0, 0.01, "mA/cm2", "Li")),
+        ("Ramp to 4.3 V at 0.1 mV/s", RampStep(4.3, 1e-4)),
+        ("Sweep from 3.0 V to 4.3 V at 6 mV/min", RampStep(4.3, 1e-4, 3.0)),
+        ("Ramp from 4.3 V vs Li to 3 V vs Li at 3.6 V / h or until 2C", RampStep(3.0, 1e-3, 4.3, 2.0, "C", "Li")),
+        ("GITT at C/10 for 30 min, rest 30 min, until 4.2 V", GittStep(0.1, "C", 1800.0, 1800.0, 4.2)),
+        ("GITT charge at C/10 for 30 min rest 1 h until 4.2 V", GittStep(0.1, "C", 1800.0, 3600.0, 4.2)),
+        (
+            "gitt discharge at 1 mA/g for 10 min, rest for 2 h, until 3 V vs Li",
+            GittStep(-1.0, "mA/g", 600.0, 7200.0, 3.0, "Li"),
+        ),
     ],
 )
 def test_texts_become_steps(text, step):
@@ -47,6 +70,13 @@ def test_texts_become_steps(text, step):
         CurrentStep(-18.0, "mA/g", 5400.0),
         RestStep(0.125),
         RestStep(7200.0),
+        HoldStep(4.2, None, 1 / 30),
+        HoldStep(3.98, 5400.0, 0.5, "mA/g", "Li"),
+        HoldStep(4.2, 1.5),
+        RampStep(4.3, 1e-4),
+        RampStep(3.0, 1 / 3600, 4.3, 0.2, "A/m2", "Li"),
+        GittStep(0.1, "C", 1800.0, 7200.0, 4.2),
+        GittStep(-1 / 7, "mA/cm2", 100.0, 3.0, 2.5, "Li"),
     ],
 )
 def test_description_of_a_step_reads_back_as_the_step(step):
@@ -66,6 +96,8 @@ def test_protocol_takes_lists_step_objects_line_breaks_and_repetition():
         rest,
     )
     assert parse_protocol(("Charge at C/10 until 4.2 V", "Rest for 1 h") * 3) == (charge, rest) * 3
+    assert parse_protocol([("Charge at C/10 until 4.2 V", rest)] * 3) == (charge, rest) * 3
+    assert parse_protocol([["Rest for 1 h", (rest, "Rest for 1 h; Rest for 1 h")]]) == (rest,) * 4
 
 
 def test_every_example_in_the_error_message_is_valid():
@@ -75,7 +107,6 @@ def test_every_example_in_the_error_message_is_valid():
 @pytest.mark.parametrize(
     ("text", "part", "why"),
     [
-        ("Hold at 4.2 V until C/20", "Hold", "constant voltage is not available"),
         ("Charg at C/10 until 4.2 V", "Charg", "begins with 'Charge', 'Discharge', 'Rest'"),
         ("10 minutes rest", "10", "begins with"),
         ("Charge until 4.2 V", "until 4.2 V", "rate is missing"),
@@ -106,6 +137,29 @@ def test_every_example_in_the_error_message_is_valid():
         ("Rest", "Rest", "duration is missing"),
         ("Rest until 3 V", "until 3 V", "takes only 'for'"),
         ("Rest for a while", "a while", "expected a duration"),
+        ("Charge at 4.2 V until C/20", "4.2 V", "constant voltage is 'Hold at 4.2 V until C/20'"),
+        ("Hold at 4.2 V", "at 4.2 V", "end is missing"),
+        ("Hold until C/20", "until C/20", "voltage is missing"),
+        ("Hold at C/20 until 4.2 V", "C/20", "expected a voltage"),
+        ("Hold at 4.2 V until 3 V", "3 V", "ends at a current"),
+        ("Hold at 4.2 V until 5 W", "5 W", "expected a rate"),
+        ("Hold at 4.2 V until 0 mA", "0 mA", "falls towards zero for ever"),
+        ("Hold at 4.2 V until -1 mA", "-1 mA", "compared with the magnitude"),
+        ("Hold at 4.2 V for 0 s", "0 s", "above zero"),
+        ("Ramp", "Ramp", "voltage at its end is missing"),
+        ("Ramp at 1 mV/s", "at 1 mV/s", "voltage at its end is missing"),
+        ("Ramp to 4.3 V", "to 4.3 V", "rate is missing"),
+        ("Ramp to 4.3 V at C/10", "C/10", "expected a rate such as '0.1 mV/s'"),
+        ("Ramp to 4.3 V at 0.1 mV", "0.1 mV", "expected a rate such as '0.1 mV/s'"),
+        ("Ramp to 4.3 V at 0 mV/s", "0 mV/s", "above zero"),
+        ("Ramp to 3 V at -1 mV/s", "-1 mV/s", "two voltages say"),
+        ("Ramp from 3 V vs Li to 4 V at 1 mV/s", "from 3 V vs Li to 4 V at 1 mV/s", "both voltages 'vs Li'"),
+        ("Ramp to 4.3 V at 1 mV/s until 4 V", "4 V", "ends at a current"),
+        ("GITT for 30 min", "for 30 min", "rate is missing"),
+        ("GITT at C/10 until 4.2 V", "at C/10 until 4.2 V", "duration of a pulse is missing"),
+        ("GITT at C/10 for 3 h until 4.2 V", "at C/10 for 3 h until 4.2 V", "rest after each pulse is missing"),
+        ("GITT at C/10 for 3 h, rest 1 h", "at C/10 for 3 h, rest 1 h", "cut-off is missing"),
+        ("Drive", "Drive", "file is missing"),
     ],
 )
 def test_a_text_that_is_not_understood_is_quoted_with_the_part_the_reason_and_examples(text, part, why):
@@ -123,7 +177,8 @@ def test_a_text_that_is_not_understood_is_quoted_with_the_part_the_reason_and_ex
         ("  ; ", "no step"),
         (3.0, "got float"),
         (["Rest for 1 h", 3.0], "Step 2 of the protocol is 3.0"),
-        ([["Rest for 1 h"]], "Step 1 of the protocol is"),
+        ([["Rest for 1 h", None]], "Step 2 of the protocol is None"),
+        ([[], ()], "no step"),
     ],
 )
 def test_what_is_no_protocol_is_refused(protocol, text):
@@ -153,6 +208,9 @@ def test_cutoffs_against_lithium_are_checked_as_cell_voltages():
         ["Charge at C/10 until 3 V", "Discharge at C/10 until 3.5 V"],
         ["Charge at C/10 until 3 V", "Rest for 1 h", "Discharge at C/10 until 3 V"],
         ["Discharge at C/10 until 3.5 V", "Charge at C/10 for 1 h or until 3.4 V"],
+        ["GITT at C/10 for 1 h, rest 1 h, until 3 V", "Discharge at C/10 until 3.5 V"],
+        ["Ramp from 2.5 V to 3 V at 1 mV/s", "Discharge at C/10 until 3.5 V"],
+        "Repeat 2 times: Discharge at C/10 until 3.9 V; Charge at C/10 until 3.8 V; End repeat",
     ],
 )
 def test_charge_cutoff_must_lie_above_the_discharge_cutoff_next_to_it(protocol):
@@ -167,31 +225,59 @@ def test_charge_cutoff_must_lie_above_the_discharge_cutoff_next_to_it(protocol):
         ["Charge at C/5 until 3.8 V", "Charge at C/10 until 4.2 V", "Discharge at C/10 until 3.9 V"],
         ["Charge at C/10 for 1 h", "Discharge at C/10 until 3.9 V", "Rest for 1 h"],
         ["Rest for 1 h"],
+        # A hold at another voltage than the cut-off before it; what follows is measured against the hold.
+        ["Charge at C/10 until 4.2 V", "Hold at 4.4 V for 1 h", "Discharge at C/10 until 4.3 V"],
+        ["Charge at C/10 until 4.2 V", "Hold at 4.2 V until C/50", "Charge at C/5 until 4.2 V"],
+        ["Charge at C/10 until 4.2 V", "Ramp to 3 V at 1 mV/s", "Charge at C/10 until 3.5 V"],
     ],
 )
 def test_protocols_without_contradiction_pass(protocol):
     validate_protocol(parse_protocol(protocol), voltage_window=(2.0, 4.5))
 
 
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        ["Hold at 4 V until C/20", "Rest for 1 h", "Discharge at C/10 until 4 V"],
+        ["Hold at 4 V until C/20", "Charge at C/10 until 3.9 V"],
+    ],
+)
+def test_cutoff_must_not_be_passed_by_the_hold_before_it(protocol):
+    with pytest.raises(ConfigError, match=r"is passed already, because 'Hold at 4 V.*leaves the cell at 4 V"):
+        validate_protocol(parse_protocol(protocol), voltage_window=(2.0, 4.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Hold at 4.6 V until C/20", "held voltage is 4.6 V"),
+        ("Hold at 1.9 V for 1 s", "held voltage is 1.9 V"),
+        ("Ramp to 4.6 V at 1 mV/s", "end of the ramp is 4.6 V"),
+        ("Ramp from 1.9 V to 3 V at 1 mV/s", "start of the ramp is 1.9 V"),
+        ("GITT at C/10 for 1 h, rest 1 h, until 4.6 V", "cut-off is 4.6 V"),
+    ],
+)
+def test_every_voltage_of_a_step_must_lie_inside_the_safety_limits(text, name):
+    steps = parse_protocol(text)
+    with pytest.raises(ConfigError, match=rf"Step 1.*{name} of the cell, outside the safety limits \[2, 4.5\] V"):
+        validate_protocol(steps, voltage_window=(2.0, 4.5))
+
+
 @dataclasses.dataclass(frozen=True)
-class PauseStep(Step):
+class PauseStep(SingleStep):
     """A step kind from outside the package."""
 
-    time_limit: float = 1.0
-    direction: int = 0
+    duration: float = 1.0
 
-    def cutoff(self, anode_potential=0.0):
-        return None
-
-    def current(self, *, one_c, area, am_mass):
-        return 0.0
+    def course(self, basis, voltage):
+        return Course.constant("current", 0.0, self.duration)
 
     def describe(self):
         return "Pause"
 
 
 def test_a_new_kind_of_step_needs_one_registry_line(monkeypatch):
-    monkeypatch.setitem(PARSERS, "pause", lambda text, after: PauseStep())
+    monkeypatch.setitem(PARSERS, "Pause", lambda text, after: PauseStep())
     steps = parse_protocol(["Rest for 1 s", "Pause", PauseStep(2.0)])
     assert steps == (RestStep(1.0), PauseStep(), PauseStep(2.0))
     validate_protocol(steps, voltage_window=(2.0, 4.5))

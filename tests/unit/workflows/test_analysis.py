@@ -42,6 +42,16 @@ def test_another_time_is_possible_if_the_run_holds_it():
     assert pulse_resistance(RUN, after=7.0) == []
 
 
+def test_a_current_that_goes_on_to_change_has_no_resistance():
+    rows = [
+        *((0.0, 3.75, 1e-3, 1.0, 3.7), (10.0, 3.8, 1e-3, 1.0, 3.71)),
+        *((10.0, 3.8, 1e-3, 2.0, 3.71), (20.0, 3.8, 0.9e-3, 2.0, 3.71)),  # constant voltage
+        *((20.0, 3.6, -2e-3, 3.0, 3.71), (30.0, 3.6, -1e-3, 3.0, 3.7)),  # held at another voltage
+        *((30.0, 3.7, 0.0, 4.0, 3.7), (40.0, 3.7, 1e-3, 4.0, 3.7)),  # a profile
+    ]
+    assert [p.step for p in pulse_resistance(curve(rows))] == [1]
+
+
 def test_a_run_that_starts_with_a_current_is_measured_against_open_circuit():
     rows = [(0.0, 3.75, 1e-3, 1.0, 3.7), (10.0, 3.8, 1e-3, 1.0, 3.71)]
     assert pulse_resistance(curve(rows))[0].resistance == pytest.approx(0.1 / 1e-3 * 2e-4)

@@ -12,6 +12,7 @@ from simulator.config import RunConfig, load
 from simulator.errors import ConfigError
 from simulator.geometry import Electrode
 from simulator.io import ResultWriter
+from simulator.protocol import parse_protocol
 from simulator.workflows.folder import (
     CONFIG,
     HASH,
@@ -215,6 +216,34 @@ def test_a_folder_that_another_process_writes_to_is_refused(folder: Path) -> Non
         other.communicate("")
     with locked(folder):  # free again
         pass
+
+
+def test_a_drive_profile_counts_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    profile, rows = tmp_path / "profile.csv", "Time / s,Current / C\n0,0.1\n60,0.2\n"
+    profile.write_text(rows)
+    config = "protocol.steps=[Rest for 1 s, Drive profile.csv hold]"
+    before = digest_of(config)
+    (tmp_path / "moved.csv").write_text(rows)
+    assert digest_of("protocol.steps=[Rest for 1 s, Drive moved.csv hold]") == before
+    assert digest_of("protocol.steps=[Rest for 1 s, Drive moved.csv]") != before
+    profile.write_text(rows.replace("0.2", "0.3"))
+    assert digest_of(config) != before
+
+
+def test_stored_configuration_names_its_drive_profile_from_the_run_folder(tmp_path: Path) -> None:
+    profile = tmp_path / "profiles" / "my profile.csv"
+    profile.parent.mkdir()
+    profile.write_text("Time / s,Current / C\n0,0.1\n60,0.2\n")
+    text = f"Repeat 2 times: Drive {profile} hold; Rest for 1 s; End repeat"
+    config = load([f'protocol.steps=["{text}"]'])
+    folder = tmp_path / "run"
+    stored = portable(config, folder)
+    assert stored["protocol"]["steps"] == [text.replace(str(profile), "../profiles/my profile.csv")]
+    folder.mkdir()
+    (folder / CONFIG).write_text(yaml.safe_dump(stored))
+    again = load([], base=folder / CONFIG)
+    assert parse_protocol(again.protocol.steps) == parse_protocol(config.protocol.steps)
 
 
 def test_stored_configuration_names_no_folder_of_the_machine(tmp_path: Path) -> None:
