@@ -419,7 +419,8 @@ def _electrode_rows(electrode: Electrode, facts: Mapping[str, float | str]) -> l
         ("size (z = thickness, y, x)", _lengths(electrode.size_m)),
     ]
     rows += [(text, _percent(electrode.volume_fraction(name))) for name, text in names.items()]
-    rows.append((f"am surface per volume ({electrode.area})", _per_um(facts["Specific area [1/m]"])))
+    by = "" if electrode.area == "smoothed" else f" ({electrode.area})"
+    rows.append((f"am surface per volume{by}", _per_um(facts["Specific area [1/m]"])))
     rows.append(("  as voxel faces", _per_um(facts["Specific area, voxel faces [1/m]"])))
     rows.append(("coverage (by cbd, electrolyte)", _percent(electrode.coverage)))
     return rows
