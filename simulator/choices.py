@@ -1,5 +1,8 @@
 """Words that a user chooses from, and limits, where the configuration and what it configures both check them."""
 
+#: of the weights that turn voxel faces into true area: from the smoothed mask of all particles, of each particle alone,
+#: those scaled to the Crofton area of each particle, or none (voxel faces as they are)
+AREAS = ("smoothed", "particles", "rescaled", "raw")
 #: of an effective conductivity: what the sides along the current are
 EFFECTIVE_SIDES = ("insulated", "periodic")
 #: of a synthetic electrode: shapes of its particles, and what lies before and after them along z

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from omegaconf import MISSING
 
-from simulator.choices import EFFECTIVE_SIDES, ENDS, KINDS, MAX_ROUGHNESS, MAX_SPREAD, PORE_PLACES, TEXTURES
+from simulator.choices import AREAS, EFFECTIVE_SIDES, ENDS, KINDS, MAX_ROUGHNESS, MAX_SPREAD, PORE_PLACES, TEXTURES
 from simulator.errors import ConfigError, did_you_mean
 from simulator.units import parse_length, parse_quantity
 
@@ -161,6 +161,7 @@ class GeometryConfig:
     grain: Any = None  # null: 1.5 um
     pores: str = "random"
     seed: int = 0  # of everything random
+    area: str = "smoothed"  # how voxel faces are weighted to true area
     min_live: float = 0.05  # least live share of the AM|ionic area
 
     def __post_init__(self) -> None:
@@ -200,6 +201,7 @@ class GeometryConfig:
             )
         _check_choice("geometry.texture", self.texture, TEXTURES)
         _check_choice("geometry.pores", self.pores, PORE_PLACES)
+        _check_choice("geometry.area", self.area, AREAS)
         if self.seed < 0:
             fail("geometry.seed", self.seed, "a whole number >= 0", "The default is 0.")
         if self.generate is not None and (self.voxel_size is None or self.porosity is None):
@@ -250,14 +252,18 @@ class CellConfig:
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Dotted name -> value: `{electrolyte: {kappa: 0.05}}` and `{electrolyte.kappa: 0.05}` alike.
 
-    A mapping of the parts of one value, `{value: 1.0, activation_energy: 45 kJ/mol, T_ref: 60 degC}`, stays whole.
+    A mapping of the parts of one value, `{value: 1.0, activation_energy: 45 kJ/mol, T_ref: 60 degC}`, stays whole, and
+    so does one of particle labels, `{3: 0.5, default: 1.0}`.
 
     **Errors:** ConfigError if a name is given twice.
     """
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        whole = isinstance(value, dict) and value and value.keys() <= VALUE_PARTS
+        labels = isinstance(value, dict) and all(str(k).isdecimal() or k == "default" for k in value)
+        if labels:
+            value = {str(k): part for k, part in value.items()}  # one kind of keys, so that they can be sorted
+        whole = isinstance(value, dict) and value and (labels or value.keys() <= VALUE_PARTS)
         found = _flat(value, f"{name}.") if isinstance(value, dict) and not whole else {name: value}
         for twice in flat.keys() & found.keys():
             raise ConfigError(f"cell.{twice} is given twice: {flat[twice]!r} and {found[twice]!r}. Keep one of them.")

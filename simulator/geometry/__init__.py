@@ -3,10 +3,11 @@
 from simulator.geometry.area import FreeSurface, face_areas, face_weights, free_surface
 from simulator.geometry.connectivity import Connectivity, check_live, connectivity
 from simulator.geometry.effective import EffectiveConductivity, effective_conductivity
-from simulator.geometry.electrode import DEFAULT_LABELS, Electrode, value_counts
+from simulator.geometry.electrode import Electrode
 from simulator.geometry.generate import generate_electrode, particle_skeleton
 from simulator.geometry.image import load_electrode, to_electrode
 from simulator.geometry.interface import SEPARATOR, Interface, live_interface
+from simulator.geometry.labels import DEFAULT_LABELS, value_counts
 from simulator.geometry.metrics import (
     ChordLengths,
     CoverageDistribution,

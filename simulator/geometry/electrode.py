@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulator.choices import AREAS
 from simulator.errors import GeometryError, did_you_mean
 from simulator.geometry.area import FreeSurface, free_surface
 from simulator.geometry.connectivity import (
@@ -17,19 +18,16 @@ from simulator.geometry.connectivity import (
     Connectivity,
     find_connectivity,
 )
+from simulator.geometry.labels import DEFAULT_LABELS, check_image, label_table, remap
 from simulator.geometry.metrics_access import side_access
-from simulator.geometry.particles import ParticleFacts, find_particle_facts
+from simulator.geometry.particle_area import LABELLED_AREAS, with_crofton_area, with_own_normals
+from simulator.geometry.particles import ParticleFacts, find_particle_facts, label_particles
 from simulator.geometry.phases import AM, IONIC, PHASES, PORE
 from simulator.geometry.resample import coarsen_labels, coarsen_phase
 from simulator.units import parse_length
 
-#: label convention of most published three-phase images, and the default of every reader
-DEFAULT_LABELS: Mapping[str, int | Sequence[int]] = {"pore": 0, "am": 1, "cbd": 2}
-
 _MAX_VOXEL = 1e-3  # [m]; larger means micrometres were given as metres
-_MAX_SPAN = 65536  # image values further apart than this are no labels
 _MAX_SHIFT = 1.0  # points by which coarsening may change a phase fraction without a warning
-_SHOWN = 12  # image values listed in a message
 
 VoxelSize = float | str | Sequence[float | str]
 Range = tuple[int | None, int | None] | slice | None
@@ -43,16 +41,24 @@ class Electrode:
     by `from_array` or `load_electrode`. An electrode without an ionic phase is legal, since the separator is
     ionic. Everything derived (surface, connectivity) is computed on first use and kept.
 
+    `area` says how voxel faces of the active material are weighted to true area: 'smoothed' (`free_surface`),
+    'particles' (`with_own_normals`: better where particles touch), 'rescaled' (these, scaled by `with_crofton_area`:
+    whole particles right, planes not), 'raw' (voxel faces as they are, w = 1). The two in the middle go by `particle`,
+    or, if that is None, by the labels that `label_particles` gives.
+
     **Errors:** `GeometryError` if `phase` is not 3D, holds other codes or no AM, if `voxel_size` is not in
-    (0, 1e-3] m, or `particle` does not match.
+    (0, 1e-3] m, if `particle` does not match, or for an unknown `area`.
     """
 
     phase: NDArray[np.uint8]  # (nz, ny, nx)
     voxel_size: tuple[float, float, float]  # (dz, dy, dx) [m]
     particle: NDArray[np.int32] | None = None  # (nz, ny, nx) particle labels, 0 = none
     name: str = "electrode"
+    area: str = "smoothed"
 
     def __post_init__(self) -> None:
+        if self.area not in AREAS:
+            raise GeometryError(f"area cannot be {self.area!r}.{did_you_mean(str(self.area), AREAS)}")
         phase = np.asarray(self.phase)
         check_image(phase)
         codes = sorted(PHASES.values())
@@ -113,7 +119,7 @@ class Electrode:
         """
         image = np.asarray(phase)
         check_image(image)
-        table = _label_table(labels)
+        table = label_table(labels)
         whole = isinstance(thickness_axis, (int, np.integer)) and not isinstance(thickness_axis, bool)
         if not (whole and 0 <= thickness_axis <= 2):
             raise GeometryError(
@@ -138,7 +144,7 @@ class Electrode:
                 raise GeometryError(f"particle must be 3D like the image {image.shape}, got shape {labelled.shape}.")
             labelled = oriented(labelled)
         return cls(
-            phase=_remap(oriented(image), table),
+            phase=remap(oriented(image), table),
             voxel_size=(size[0], size[1], size[2]),
             particle=labelled,
             name=name,
@@ -192,8 +198,16 @@ class Electrode:
 
     @cached_property
     def free_surface(self) -> FreeSurface:
-        """All AM|non-AM faces with their area weights, AM|separator faces included."""
-        return free_surface(self.phase == AM, self.voxel_size)
+        """All AM|non-AM faces with their weights by `area`, AM|separator faces included."""
+        am = self.phase == AM
+        if self.area == "raw":
+            return free_surface(am, self.voxel_size, sigma=None)
+        if self.area == "smoothed":
+            return free_surface(am, self.voxel_size)
+        particle = self.particle if self.particle is not None else label_particles(self).particle
+        assert particle is not None
+        own = with_own_normals(free_surface(am, self.voxel_size, sigma=None), am, particle)
+        return with_crofton_area(own, am, particle) if self.area == "rescaled" else own
 
     @cached_property
     def _connectivity(self) -> Connectivity:
@@ -228,20 +242,29 @@ class Electrode:
         return float(area[~surface.to_separator].sum()) / self.volume
 
     def altered(
-        self, *, phase: NDArray[np.uint8] | None = None, particle: NDArray[np.int32] | None = None
+        self,
+        *,
+        phase: NDArray[np.uint8] | None = None,
+        particle: NDArray[np.int32] | None = None,
+        area: str | None = None,
     ) -> "Electrode":
-        """A copy with other phases or particle labels; what has been computed and still holds goes along.
+        """A copy with other phases, particle labels or `area`; what has been computed and still holds goes along.
 
         With the same phases that is all but the facts of the particles, with the same active material its surface.
+        Another `area`, or other labels where the area goes by them, change the surface and what is summed over it.
         """
         copy = replace(
             self,
             phase=self.phase if phase is None else phase,
             particle=self.particle if particle is None else particle,
+            area=self.area if area is None else area,
         )
-        kept: tuple[str, ...] = ("free_surface", "_connectivity", "_voxel_counts")
-        if phase is not None:
-            kept = ("free_surface",) if np.array_equal(copy.phase == AM, self.phase == AM) else ()
+        kept = {"_voxel_counts"} if phase is None else set()
+        same_surface = copy.area == self.area and (particle is None or self.area not in LABELLED_AREAS)
+        if same_surface and phase is None:
+            kept |= {"free_surface", "_connectivity"}
+        elif same_surface and np.array_equal(copy.phase == AM, self.phase == AM):
+            kept |= {"free_surface"}
         vars(copy).update({name: found for name, found in vars(self).items() if name in kept})
         return copy
 
@@ -255,7 +278,7 @@ class Electrode:
         ranges = (z, y, x)
         cut = tuple(_cut(r, n, axis) for r, n, axis in zip(ranges, self.shape, "zyx", strict=True))
         particle = None if self.particle is None else self.particle[cut]
-        return Electrode(self.phase[cut], self.voxel_size, particle, self.name)
+        return replace(self, phase=self.phase[cut], particle=particle)
 
     def coarsen(self, factor: int) -> "Electrode":
         """Blocks of `factor`^3 voxels become one voxel of their most frequent phase (and particle).
@@ -289,7 +312,7 @@ class Electrode:
         phase = coarsen_phase(self.phase, factor)
         particle = None if self.particle is None else coarsen_labels(self.particle, factor, phase == AM)
         dz, dy, dx = (factor * h for h in self.voxel_size)
-        coarse = Electrode(phase, (dz, dy, dx), particle, self.name)
+        coarse = replace(self, phase=phase, voxel_size=(dz, dy, dx), particle=particle)
         if changed := changed_fractions(self.crop(*((0, n - n % factor) for n in self.shape)), coarse):
             warnings.warn(
                 f"coarsen={factor} changes phase fractions ({changed}): blocks are thicker than the structure. Use a "
@@ -338,116 +361,6 @@ def changed_fractions(before: Electrode, after: Electrode) -> str:
     """Phases whose fraction differs by more than a point, as 'cbd 13.8 to 11.9 %, ...'; empty if none does."""
     shares = {name: (100 * before.volume_fraction(name), 100 * after.volume_fraction(name)) for name in PHASES}
     return ", ".join(f"{n} {old:.1f} to {new:.1f} %" for n, (old, new) in shares.items() if abs(new - old) > _MAX_SHIFT)
-
-
-def check_image(image: NDArray) -> None:
-    """3D, not empty, whole numbers. **Errors:** `GeometryError`."""
-    if image.ndim != 3:
-        cure = {
-            2: "A 2D section cannot be simulated; give a stack of sections, or repeat it: image[None].",
-            4: "Colour or multi-channel images must be reduced to one label per voxel.",
-        }.get(image.ndim, "Give one label per voxel on axes (z, y, x).")
-        raise GeometryError(f"The image must have 3 axes, got {image.ndim} (shape {image.shape}). {cure}")
-    if image.size == 0:
-        raise GeometryError(f"The image is empty (shape {image.shape}); every axis needs at least one voxel.")
-    if image.dtype.kind == "f":
-        bad = ~np.isfinite(image)
-        if bad.any():
-            raise GeometryError(
-                f"The image holds NaN or infinity in {int(bad.sum())} of {image.size} voxels; "
-                "labels must be whole numbers. Give each such voxel the label of a phase."
-            )
-        fractional = image != np.round(image)
-        if fractional.any():
-            raise GeometryError(
-                f"The image must hold whole numbers (labels), got for example {image[fractional][0]!s}. "
-                "A grey-level or interpolated image must be segmented first."
-            )
-    elif image.dtype.kind not in "iub":
-        raise GeometryError(f"The image must hold whole numbers (labels), got data of type {image.dtype}.")
-
-
-def _label_table(labels: Mapping[str, int | Sequence[int]]) -> dict[int, int]:
-    """Image value -> canonical code."""
-    if not isinstance(labels, Mapping):
-        raise GeometryError(f"labels must map names to image values, such as {dict(DEFAULT_LABELS)}, got {labels!r}.")
-    table: dict[int, int] = {}
-    owner: dict[int, str] = {}
-    for name, given in labels.items():
-        if name not in PHASES:
-            raise GeometryError(f"Unknown label name {name!r} in labels.{did_you_mean(str(name), PHASES)}")
-        scalar = isinstance(given, (int, np.integer)) and not isinstance(given, bool)
-        values = [given] if scalar else given
-        if isinstance(values, (str, bytes, bool)) or not isinstance(values, (Sequence, np.ndarray)):
-            raise GeometryError(
-                f"labels[{name!r}] must be a whole number or a list of them (values of the image), got {given!r}."
-            )
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-                raise GeometryError(
-                    f"labels[{name!r}] must be a whole number or a list of them (values of the image), got {value!r}."
-                )
-            if owner.setdefault(int(value), name) != name:
-                raise GeometryError(
-                    f"labels gives the value {int(value)} to both {owner[int(value)]!r} and {name!r}; "
-                    "each image value belongs to one phase."
-                )
-            table[int(value)] = PHASES[name]
-    if "am" not in labels:
-        raise GeometryError(
-            f"labels names no 'am', got {sorted(labels)}: active material is mandatory. "
-            "Add its image value, such as labels={'am': 1, ...}."
-        )
-    return table
-
-
-def value_counts(image: NDArray) -> dict[int, int]:
-    """Value -> number of voxels of a 3D image of whole numbers, ascending.
-
-    **Errors:** `GeometryError` if the values are too far apart to be labels.
-    """
-    lowest, highest = int(image.min()), int(image.max())
-    if highest - lowest >= _MAX_SPAN or max(abs(lowest), highest) >= 2**62:
-        raise GeometryError(
-            f"The image holds values from {lowest} to {highest}: grey levels or particle numbers, not phase "
-            "labels. Segment it first, or give the phases as labels."
-        )
-    counts = np.zeros(highest - lowest + 1, dtype=np.int64)
-    for layer in image:
-        counts += np.bincount(layer.astype(np.int64).ravel() - lowest, minlength=counts.size)
-    return {int(v) + lowest: int(counts[v]) for v in np.flatnonzero(counts)}
-
-
-def _remap(image: NDArray, table: dict[int, int]) -> NDArray[np.uint8]:
-    """Image values to canonical codes, layer by layer (no full-size temporary but the result)."""
-    counts = value_counts(image)
-    present = list(counts)
-    share = {v: f"{v} ({100 * n / image.size:.3g} %)" for v, n in counts.items()}
-    unknown = [v for v in present if v not in table]
-    if unknown:
-        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-        grey = " That many values look like grey levels: segment the image first." if more else ""
-        raise GeometryError(
-            f"Image values without a label: {', '.join(share[v] for v in unknown[:_SHOWN])}{more}; labelled "
-            f"are {sorted(table)}.{grey} Give every value a name, such as "
-            "labels={'pore': 0, 'am': 85, 'cbd': 170} (on the command line "
-            f"'geometry.labels={{pore: 0, am: 85, cbd: 170}}'); names: {', '.join(PHASES)}. `voxelyte inspect` "
-            "shows what the image holds."
-        )
-    if not any(table[v] == AM for v in present):
-        raise GeometryError(
-            f"The image holds no active material: the values labelled 'am' are "
-            f"{sorted(v for v, c in table.items() if c == AM)}, the image holds "
-            f"{', '.join(share[v] for v in present)}. Correct labels['am']."
-        )
-    lowest = present[0]
-    lookup = np.zeros(present[-1] - lowest + 1, dtype=np.uint8)
-    for v in present:
-        lookup[v - lowest] = table[v]
-    codes = np.empty(image.shape, dtype=np.uint8)
-    for layer, out in zip(image, codes, strict=True):
-        out[...] = lookup[layer.astype(np.int64) - lowest]
-    return codes
 
 
 def voxel_edges(given: object) -> tuple[float, float, float]:

@@ -43,6 +43,7 @@ def generate_electrode(
     grain: float | str | None = None,
     pores: str = "random",
     coating: float | str | None = None,
+    area: str = "smoothed",
     seed: int = 0,
 ) -> Electrode:
     """A synthetic composite electrode: `particle_skeleton` surrounded by `place_phases`.
@@ -50,8 +51,8 @@ def generate_electrode(
     **Arguments:** of the particles, see `particle_skeleton`: `shape`, `voxel_size`, `am_fraction`, `kind`, `diameter`,
     `spread`, `diameters`, `roughness`, `ends`. Of what surrounds them, see `place_phases`: `porosity`, `coverage`,
     `cbd_fraction`, `texture`, `grain`, `pores`, `coating`; grains are packed together with the particles, so particles
-    smaller than the grains crowd between them. `seed`: the same seed gives the same electrode (for the same
-    version of NumPy and SciPy).
+    smaller than the grains crowd between them. `area`: see `Electrode`; coverage is met in
+    it. `seed`: the same seed gives the same electrode (for the same version of NumPy and SciPy).
 
     **Returns:** electrode with particle labels; fractions right to one voxel, coverage to 0.01 or better.
 
@@ -70,7 +71,7 @@ def generate_electrode(
     skeleton, centres = _packed(recipe, grains, rng)
     field = None if centres is None else _distance_field(skeleton, centres, ends)
     return place_phases(
-        skeleton,
+        skeleton.altered(area=area),
         porosity=porosity,
         coverage=coverage,
         cbd_fraction=cbd_fraction,

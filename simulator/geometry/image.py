@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from simulator.errors import GeometryError
-from simulator.geometry.electrode import DEFAULT_LABELS, Electrode, VoxelSize, check_image
+from simulator.geometry.electrode import Electrode, VoxelSize
+from simulator.geometry.labels import DEFAULT_LABELS, check_image
 from simulator.geometry.readers import RawImage, read_image
 
 

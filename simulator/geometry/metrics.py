@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulator.errors import ConfigError, GeometryError
-from simulator.geometry.area import face_areas, free_surface
+from simulator.geometry.area import SIGMA, face_areas, free_surface, smoothing_reach
 from simulator.geometry.effective import effective_conductivity
 from simulator.geometry.metrics_access import checked_mask
 from simulator.geometry.phases import AM, ELECTRONIC, IONIC, PHASES
@@ -27,24 +27,21 @@ SEPARATOR_PLANE = "separator"
 #: networks that are no single phase: name -> codes of the phases that conduct
 NETWORKS = {"ionic network": IONIC, "electronic network": ELECTRONIC}
 
-#: layers by which a mask is mirrored at the separator: what the smoothing (8) and its gradient (2) reach
-_MIRRORED = 10
-
 
 @dataclass(frozen=True)
 class PhaseArea:
     """Area between two phases [m2]."""
 
     raw: float  # sum of the voxel faces, 1 to sqrt(3) times too large on smooth surfaces
-    corrected: float  # estimate of the true area
+    corrected: float  # estimate of the true area; the same number where `Electrode.area` is 'raw'
 
 
 def phase_areas(electrode: "Electrode") -> dict[tuple[str, str], PhaseArea]:
     r"""Area between every two phases of the image that touch, and of each phase with the separator plane.
 
     Raw: sum of the voxel faces. Corrected: each face weighted with $w=|n\cdot e_{face}|$, $n$ from the smoothed mask
-    of a phase (`free_surface`). Faces of active material have the weights of the reaction, from the mask of the active
-    material. A face between two other phases has the mean of the weights from both masks, so that the answer does not
+    of a phase (`free_surface`). Faces of active material have the weights of the reaction, as `Electrode.area` says. A
+    face between two other phases has the mean of the weights from both masks, so that the answer does not
     depend on the order of the two; there the masks are mirrored at the separator, where only the active material ends.
     Both kinds agree where two phases share a smooth surface. Where three phases meet, the normals of the masks differ,
     and the result is an estimate. The separator plane is flat: its area is that of its voxel faces, but for active
@@ -87,10 +84,11 @@ def _pair_sums(electrode: "Electrode") -> tuple[NDArray[np.float64], NDArray[np.
     others = [code for code in electrode.labels.values() if code != AM]
     if len(others) < 2:
         return raw, weighted
-    shift = _MIRRORED * electrode.shape[1] * electrode.shape[2]
+    mirrored = smoothing_reach(electrode.voxel_size)[0]  # layers at the separator
+    shift = mirrored * electrode.shape[1] * electrode.shape[2]
     for code in others:
-        mask = np.pad(electrode.phase == code, ((_MIRRORED, 0), (0, 0), (0, 0)), mode="symmetric")
-        surface = free_surface(mask, electrode.voxel_size)
+        mask = np.pad(electrode.phase == code, ((mirrored, 0), (0, 0), (0, 0)), mode="symmetric")
+        surface = free_surface(mask, electrode.voxel_size, sigma=None if electrode.area == "raw" else SIGMA)
         # faces within the image: the mirrored layers join it without one
         kept = (surface.am >= shift) & (surface.other >= shift)
         beside, area = flat[surface.other[kept] - shift], surface.face_area[kept]

@@ -4,6 +4,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def mirror(electrode: Electrode, axis: str) -> Electrode:
     """
     k = _axis(axis)
     particle = None if electrode.particle is None else np.flip(electrode.particle, k)
-    return Electrode(np.flip(electrode.phase, k), electrode.voxel_size, particle, electrode.name)
+    return replace(electrode, phase=np.flip(electrode.phase, k), particle=particle)
 
 
 def rotate(electrode: Electrode, quarter_turns: int = 1, axis: str = "z") -> Electrode:
@@ -51,7 +52,8 @@ def rotate(electrode: Electrode, quarter_turns: int = 1, axis: str = "z") -> Ele
         return np.rot90(array, quarter_turns, (first, second))
 
     particle = None if electrode.particle is None else turned(electrode.particle)
-    return Electrode(turned(electrode.phase), (size[0], size[1], size[2]), particle, electrode.name)
+    edges = (size[0], size[1], size[2])
+    return replace(electrode, phase=turned(electrode.phase), voxel_size=edges, particle=particle)
 
 
 def trim(electrode: Electrode, least_solid: float = 0.05) -> Electrode:
@@ -98,7 +100,7 @@ def pad(
         widths.append(pair)
     padded = np.pad(electrode.phase, widths, constant_values=PHASES[phase])
     particle = None if electrode.particle is None else np.pad(electrode.particle, widths)
-    return Electrode(padded, electrode.voxel_size, particle, electrode.name)
+    return replace(electrode, phase=padded, particle=particle)
 
 
 def resample(electrode: Electrode, voxel_size: VoxelSize) -> Electrode:
@@ -136,7 +138,7 @@ def resample(electrode: Electrode, voxel_size: VoxelSize) -> Electrode:
             electrode.particle == 0, sampling=electrode.voxel_size, return_distances=False, return_indices=True
         )
         particle = np.where(phase == AM, electrode.particle[tuple(nearest)][at], 0)
-    found = Electrode(phase, size, particle, electrode.name)
+    found = replace(electrode, phase=phase, voxel_size=size, particle=particle)
     if changed := changed_fractions(electrode, found):
         warnings.warn(
             f"Voxels of {_lengths(size)} change phase fractions ({changed}): they are thicker than the structure. "
@@ -246,7 +248,7 @@ def _pressed(electrode: Electrode, layers: int) -> Electrode:
         kept = np.zeros(shape, dtype=np.int32)
         kept.reshape(-1)[moved[pressed.reshape(-1)[moved] == PORE]] = 1
         pressed[_regrown(kept, int(body.sum()), pressed == PORE, electrode.voxel_size) > 0] = code
-    return Electrode(pressed, electrode.voxel_size, labels, electrode.name)
+    return replace(electrode, phase=pressed, particle=labels)
 
 
 def _moved(

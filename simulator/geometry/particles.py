@@ -120,7 +120,7 @@ def _necks(
 
 def ordered_labels(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     """Labels renumbered 1..n by centroid z, then y, then x; 0 stays."""
-    names, index = _compact(labels)
+    names, index = compact_labels(labels)
     particles = np.flatnonzero(names > 0)
     # a hundredth of a voxel: the order of centroids at one height shall not hang on rounding
     z, y, x = np.round(_centroids(index, names.size)[particles], 2).T
@@ -129,7 +129,7 @@ def ordered_labels(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     return rank[index]
 
 
-def _compact(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def compact_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The labels >= 0 that occur, sorted, and for each voxel the index into them."""
     highest = int(labels.max())
     if highest > labels.size:  # hardly a count of particles; a table of that length would not pay
@@ -186,7 +186,7 @@ def find_particle_facts(electrode: "Electrode") -> ParticleFacts:
     """Compute `ParticleFacts` of an electrode with particle labels."""
     assert electrode.particle is not None
     labels = np.where(electrode.phase == AM, electrode.particle, 0)
-    names, index = _compact(labels)
+    names, index = compact_labels(labels)
     n = names.size
     flat = index.ravel()
 

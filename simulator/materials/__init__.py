@@ -1,5 +1,6 @@
 """Material functions and parameter sets."""
 
+from simulator.materials.distribution import Distribution
 from simulator.materials.expression import Expression
 from simulator.materials.functions import (
     Arrhenius,
@@ -10,6 +11,7 @@ from simulator.materials.functions import (
     Scaled,
     Table,
     as_material,
+    is_traced,
 )
 from simulator.materials.nmc811 import ChenOCP, OReganDiffusivity
 from simulator.materials.parameter_sets import (
@@ -33,6 +35,7 @@ __all__ = [
     "Arrhenius",
     "ChenOCP",
     "Constant",
+    "Distribution",
     "Expression",
     "LogLinear",
     "MaterialFunction",
@@ -45,6 +48,7 @@ __all__ = [
     "Thermal",
     "as_material",
     "concentration_from_ratio",
+    "is_traced",
     "load_parameter_set",
     "merge_parameters",
     "parameter_set_names",

@@ -7,12 +7,14 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from simulator.constants import F
 from simulator.errors import GeometryError
 from simulator.geometry import Electrode, Interface, check_live, connectivity, live_interface
-from simulator.materials import Constant, Parameter, load_parameter_set, merge_parameters
+from simulator.materials import Constant, Parameter, is_traced, load_parameter_set, merge_parameters
 from simulator.model.cell import IONIC_CODES, CellModel, ContactFaces, Parameters
+from simulator.model.contact_fraction import active_coverage, face_contact_fractions
 from simulator.model.grid import AM, CBD, ELECTROLYTE, SEPARATOR, VoxelGrid, separator_layers
 from simulator.model.residual import SideStates
 from simulator.numerics.multigrid import coarsening_plan
@@ -53,6 +55,14 @@ class Cell:
         """What the steps of a protocol must know of the cell."""
         return Basis(self.one_c, self.area, self.am_mass, float(self.value("anode.potential")))
 
+    @property
+    def active_coverage(self) -> float:
+        """Share of the particles' free surface that is in live contact [-]: coverage times contact fraction, face by
+        face, of what can react. Not for traced contact fractions."""
+        interface = live_interface(self.electrode)
+        contact = np.asarray(self.model.contact_fraction)[: len(interface)]
+        return active_coverage(contact, self.electrode, interface)
+
     def initial_fields(self) -> jnp.ndarray:
         """Fields (4, nz, ny, nx) at rest: sto_init, c_e_init, open circuit, electrolyte at the anode's zero."""
         m, p = self.model, self.model.parameters
@@ -85,7 +95,8 @@ def build_cell(
     """Combine an electrode with a parameter set, any value overridden by its dotted name.
 
     **Arguments:** `parameter_set`: a name or a dict of `Parameter`; `overrides`: `{"electrolyte.kappa": 0.05}`;
-    `min_live`: smallest accepted live share of the AM|ionic area.
+    `min_live`: smallest accepted live share of the AM|ionic area. `contact.fraction` is one number, or an array or
+    mapping as in `face_contact_fractions`.
 
     **Errors:** `ConfigError` for unknown or impossible parameters, `GeometryError` if (almost) no face is live.
     """
@@ -112,7 +123,10 @@ def build_cell(
             ionic if binary else np.zeros_like(ionic),
         ]
     )
-    faces = _contact_faces(live_interface(electrode), n, phase.shape, layers)
+    interface = live_interface(electrode)
+    faces = _contact_faces(interface, n, phase.shape, layers)
+    contact = face_contact_fractions(value["contact.fraction"], electrode, interface)
+    _warn_of_little_contact(contact, interface)
     am_volume = float(np.count_nonzero(electrode.phase == AM) * np.prod(electrode.voxel_size))
     am_mass = am_volume * value["am.density"]
     low, high = value["am.sto_window"]
@@ -126,7 +140,7 @@ def build_cell(
         phase=jnp.asarray(phase),
         active=jnp.asarray(active),
         faces=faces,
-        contact_fraction=jnp.full(faces.area.shape, float(value["contact.fraction"])),
+        contact_fraction=jnp.pad(contact, (0, faces.area.size - contact.size), mode="edge"),
         film_resistance=jnp.full(faces.area.shape, float(value["film.resistance_init"])),
         parameters=_parameters(value),
         kinetics=ButlerVolmer(
@@ -147,12 +161,6 @@ def build_cell(
         sigma_varies=not isinstance(value["am.sigma"], Constant),
         t_plus_varies=binary and not isinstance(value["electrolyte.t_plus"], Constant),
     )
-    if value["contact.fraction"] < 0.01:
-        warnings.warn(
-            f"contact.fraction = {value['contact.fraction']:g}: less than 1 % of every contact face is live.",
-            UserWarning,
-            stacklevel=2,
-        )
     return Cell(
         electrode=electrode,
         parameters=parameters,
@@ -165,6 +173,17 @@ def build_cell(
         live_share=live_share,
         isolated_share=dict(found.isolated_am),
     )
+
+
+def _warn_of_little_contact(contact: Array, interface: Interface) -> None:
+    if is_traced(contact):
+        return
+    area = interface.weight * interface.face_area
+    mean = float(np.average(np.asarray(contact), weights=area))
+    if mean < 0.01:
+        warnings.warn(
+            f"contact.fraction = {mean:g}: less than 1 % of the contact faces is live.", UserWarning, stacklevel=3
+        )
 
 
 def _scalar(value: Any) -> jnp.ndarray:

@@ -22,7 +22,7 @@ from simulator.geometry import (
     read_image,
     value_counts,
 )
-from simulator.geometry.electrode import check_image
+from simulator.geometry.labels import check_image
 from simulator.io.atomic import replaced
 from simulator.resources import image_path
 

@@ -14,6 +14,7 @@ from simulator.geometry import (
     RawImage,
     calender,
     generate_electrode,
+    label_particles,
     mirror,
     particle_skeleton,
     place_phases,
@@ -23,6 +24,7 @@ from simulator.geometry import (
     to_electrode,
     trim,
 )
+from simulator.geometry.particle_area import LABELLED_AREAS
 from simulator.resources import image_path
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def read_raw(config: "GeometryConfig") -> RawImage:
     if config.is_changed:  # what lies between the particles then comes after the changes, as for an image
         made = particle_skeleton(**particles, seed=config.seed)
     else:
-        made = generate_electrode(**particles, **_placement(config))
+        made = generate_electrode(**particles, **_placement(config), area=config.area)
     return RawImage(made.phase, made.voxel_size, "geometry.voxel_size", ("z", "y", "x"), PHASES, made.particle)
 
 
@@ -99,7 +101,7 @@ def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
     if config.crop is not None:
         z, y, x = (None if part is None else (part[0], part[1]) for part in config.crop)
         electrode = electrode.crop(z, y, x)
-    electrode = electrode.coarsen(config.coarsen)
+    electrode = electrode.coarsen(config.coarsen).altered(area=config.area)
     if config.resample is not None:
         electrode = resample(electrode, config.resample)
     for axis in config.mirror:
@@ -112,6 +114,8 @@ def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
         if config.porosity is not None:  # only the particles have to fit: all else is placed anew
             electrode = electrode.altered(phase=np.where(electrode.phase == AM, np.uint8(AM), np.uint8(PORE)))
         electrode = calender(electrode, config.thickness)
+    if config.area in LABELLED_AREAS and electrode.particle is None:
+        electrode = label_particles(electrode)  # once: the electrode would do it for itself alone
     if config.places_phases and (config.generate is None or config.is_changed):
         electrode = place_phases(electrode, **_placement(config))
     return electrode

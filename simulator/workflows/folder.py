@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 
 from simulator.errors import ConfigError
 from simulator.geometry import Electrode
+from simulator.geometry.readers import CONTAINERS, READERS
 from simulator.io import RunResult, read_result
 from simulator.io.atomic import replaced
 from simulator.protocol import replace_files
@@ -36,7 +37,7 @@ RESUMABLE = ("running", "interrupted")
 HASH = "configuration_hash"
 #: settings that change no number: where results go, how often they are saved, when to give up
 _IRRELEVANT = {"output": ("dir", "overwrite", "pictures", "checkpoint"), "solver": ("max_steps",)}
-_TABLES = (".csv", ".json")
+_TABLES = (".csv", ".json", *READERS, *CONTAINERS)
 
 
 class Plan(enum.Enum):
@@ -60,6 +61,7 @@ def configuration_hash(config: "RunConfig", electrode: Electrode) -> str:
     values["geometry"] = [
         hashlib.sha256(np.ascontiguousarray(electrode.phase).tobytes()).hexdigest(),
         *(electrode.shape, electrode.voxel_size, config.geometry.min_live),
+        *([] if electrode.area == "smoothed" else [electrode.area]),
         # given labels change the histories of the particles; those found by watershed follow from the phases
         *([] if electrode.particle is None else [hashlib.sha256(electrode.particle.tobytes()).hexdigest()]),
     ]
@@ -69,7 +71,7 @@ def configuration_hash(config: "RunConfig", electrode: Electrode) -> str:
 
 
 def _map_tables(value: Any, replace: Callable[[Path], str]) -> Any:
-    """`value` with the names of existing CSV and JSON files replaced."""
+    """`value` with the names of existing files of values (CSV, JSON, images) replaced."""
     if isinstance(value, Mapping):
         return {key: _map_tables(part, replace) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -419,9 +419,15 @@ def _electrode_rows(electrode: Electrode, facts: Mapping[str, float | str]) -> l
         ("size (z = thickness, y, x)", _lengths(electrode.size_m)),
     ]
     rows += [(text, _percent(electrode.volume_fraction(name))) for name, text in names.items()]
-    rows.append(("am surface per volume", f"{1e-6 * float(facts['Specific area [1/m]']):.3g} 1/um"))
+    by = "" if electrode.area == "smoothed" else f" ({electrode.area})"
+    rows.append((f"am surface per volume{by}", _per_um(facts["Specific area [1/m]"])))
+    rows.append(("  as voxel faces", _per_um(facts["Specific area, voxel faces [1/m]"])))
     rows.append(("coverage (by cbd, electrolyte)", _percent(electrode.coverage)))
     return rows
+
+
+def _per_um(area: float | str) -> str:
+    return f"{1e-6 * float(area):.3g} 1/um"
 
 
 def _connection_rows(electrode: Electrode, facts: Mapping[str, float | str]) -> list[tuple[str, str]]:

@@ -36,6 +36,8 @@ class CellFacts(Protocol):
     @property
     def live_share(self) -> float: ...
     @property
+    def active_coverage(self) -> float: ...
+    @property
     def isolated_share(self) -> Mapping[str, float]: ...
 
 
@@ -75,6 +77,7 @@ def summarise(cell: CellFacts, solution: RunFacts) -> dict[str, float]:
         "capacity [mAh/cm2]": mah / (1e4 * cell.area),
         "utilisation [%]": 100 * charge / cell.theoretical_capacity,
         "live share of the AM surface [%]": 100 * cell.live_share,
+        "active coverage of the AM surface [%]": 100 * cell.active_coverage,
         "isolated share of the AM [%]": 100 * sum(cell.isolated_share.values()),
         # A run that failed or was interrupted before its first state has no rows.
         "final voltage [V]": float(solution.voltage[-1]) if solution.voltage.size else float("nan"),

@@ -147,6 +147,7 @@ def describe_parameters(cell: Cell) -> dict[str, Any]:
         "one_c_A": cell.one_c,
         "theoretical_capacity_C": cell.theoretical_capacity,
         "live_share": cell.live_share,
+        "active_coverage": cell.active_coverage,
         "isolated_share": dict(cell.isolated_share),
     }
     return {**described, "sources": sources, "derived": derived}

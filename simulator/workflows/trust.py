@@ -27,6 +27,7 @@ from scipy.interpolate import PchipInterpolator
 from simulator.errors import ConfigError, GeometryError
 from simulator.geometry import Electrode
 from simulator.io import RunResult
+from simulator.materials.parameter_sets.checks import is_spread
 from simulator.protocol import SingleStep, parse_step, step_texts
 from simulator.workflows.electrode import read_electrode
 from simulator.workflows.folder import configuration_hash, make_folder, run_folder
@@ -94,8 +95,15 @@ def trust(config: "RunConfig", console: Console | None = None) -> Trust:
     What is finished is not repeated, so the command can be given again after an interruption. Writes trust.json,
     trust.csv and trust.png beside the runs.
 
-    **Errors:** ConfigError, GeometryError if the whole electrode cannot be run, or is too small to be cut in quarters.
+    **Errors:** ConfigError, GeometryError if the whole electrode cannot be run, or is too small to be cut in quarters;
+    ConfigError if a parameter differs from place to place: its values do not follow into the other five cases.
     """
+    for key, value in config.cell.overrides.items():
+        if is_spread(key, value):
+            raise ConfigError(
+                f"cell.{key}={value} belongs to the voxels or particles of the whole electrode, and error bars need "
+                f"runs on larger voxels and on quarters. Give one number, such as cell.{key}=0.5."
+            )
     console = console or Console()
     notes = Console(stderr=True, markup=False, highlight=False)
     folder = run_folder(config, configuration_hash(config, read_electrode(config.geometry)))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 import pytest
+import tifffile
 import yaml
 from omegaconf import MISSING
 
@@ -348,6 +349,9 @@ def files_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     text = INPUT.read_text(encoding="utf-8")
     for name, content in re.findall(r"^```(?:csv|json) (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         (tmp_path / name).write_text(content, encoding="utf-8")
+    contact = np.full((2, 8, 8), 0.5)  # as the page describes it
+    np.save(tmp_path / "contact.npy", contact)
+    tifffile.imwrite(tmp_path / "contact.tif", contact)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -50,9 +50,9 @@ def test_face_centred_cubic_spheres_have_the_published_fractions_and_connections
         assert found.closed == 0.0 or found.through == (0.0, 0.0, 0.0)
 
 
-def sphere_area(overlap, n):
+def sphere_area(overlap, n, area="smoothed"):
     """Area of the spheres over the exact one: corrected, and as voxel faces."""
-    e = Electrode(fcc_spheres(n, overlap).astype(np.uint8), (1e-6, 1e-6, 1e-6))
+    e = Electrode(fcc_spheres(n, overlap).astype(np.uint8), (1e-6, 1e-6, 1e-6), area=area)
     found = sim.phase_areas(e)["pore", "am"]
     exact = float(FCC[overlap, n]["surface_area_exact_per_voxel"]) * n**3 * 1e-12
     return found.corrected / exact, found.raw / exact
@@ -67,6 +67,12 @@ def test_corrected_area_of_spheres_in_contact_converges_to_the_exact_one(overlap
     assert abs(fine - 1) < 0.67 * abs(coarse - 1)
     # counted faces stay 50 % too many at any resolution
     assert raw > 1.45 and raw_fine > 1.45
+
+
+@pytest.mark.parametrize("overlap", [0.01, 0.05, 0.1])
+def test_area_by_particles_of_spheres_in_contact_is_the_exact_one(overlap):
+    # measured -0.4, -0.7, -1.1 %: gaps thinner than a voxel are missing in the image, and edges of necks are smoothed
+    assert sphere_area(overlap, 50, "particles")[0] == pytest.approx(1.0, abs=0.015)
 
 
 def test_corrected_area_of_spheres_apart_is_the_exact_one():

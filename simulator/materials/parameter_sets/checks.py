@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from simulator.errors import ConfigError, did_you_mean
+from simulator.materials.distribution import as_distribution, is_distribution
 from simulator.materials.expression import Expression
 from simulator.materials.functions import EVERYWHERE, Constant, Range, Table, as_material, is_traced
 from simulator.materials.parameter_sets.schema import SPECS, Spec
@@ -24,7 +25,8 @@ _FORM = "Write {value: ..., activation_energy: 45 kJ/mol, T_ref: 60 degC}."
 
 
 def check_value(name: str, value: Any, law: Thermal | None = None) -> Any:
-    """The value of parameter `name` in its stored form (float, int, str, tuple, material function or `Thermal`).
+    """The value of parameter `name` in its stored form: a float, int, str, tuple, material function, `Thermal`, or a
+    `Distribution` of one that may differ from place to place.
 
     **Arguments:** `value`: as a user may give it. A function is a number (with unit), a formula, the path of a CSV
     file, a table or what else `as_material` accepts. A mapping {value, activation_energy, T_ref} (also `valid`, the
@@ -43,6 +45,8 @@ def check_value(name: str, value: Any, law: Thermal | None = None) -> Any:
         raise ConfigError(f"{name} = None: a value is required, {spec.range_text()}. {spec.cure}")
     if isinstance(value, Thermal):
         value = {part: getattr(value, part) for part in ("value", "activation_energy", "T_ref")}
+    if is_spread(name, value):
+        return as_distribution(name, value, lambda place, number: _number(place, number, spec))
     if isinstance(value, Mapping):
         return _law(name, value, spec, law)
     if spec.kind == "choice":
@@ -64,6 +68,12 @@ def check_value(name: str, value: Any, law: Thermal | None = None) -> Any:
             raise ConfigError(f"{name} = {number:g} must be a whole number in {spec.range_text()}. {spec.cure}")
         return int(number)
     return number
+
+
+def is_spread(name: str, value: Any) -> bool:
+    """Whether `value` of the parameter `name` differs from place to place: an array, labels, or a file of them."""
+    by_parts = isinstance(value, Mapping) and value.keys() <= set(PARTS)
+    return name in SPECS and SPECS[name].spread and not by_parts and is_distribution(value)
 
 
 def _law(name: str, given: Mapping[str, Any], spec: Spec, own: Thermal | None) -> Any:

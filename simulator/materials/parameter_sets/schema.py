@@ -41,6 +41,7 @@ class Spec:
     optional: bool = False  # None is allowed
     infinite: bool = False  # +inf is allowed
     thermal: Literal[0, 1, -1] = 0  # takes an activation energy: rises (1) or falls (-1) with temperature
+    spread: bool = False  # may differ from place to place: a `Distribution`
     tangent: bool = False  # a formula continues along its tangent beyond the possible states
 
     def range_text(self) -> str:
@@ -112,7 +113,7 @@ SPECS: dict[str, Spec] = {
     "kinetics.alpha_a": Spec("number", "-", 0.0, 2.0, True, True, "0.5 is the usual choice."),
     "kinetics.alpha_c": Spec("number", "-", 0.0, 2.0, True, True, "0.5 is the usual choice."),
     "contact.fraction": _from_zero(
-        "-", "It is the live share inside one touching face, not the coverage of the particles.", 1.0
+        "-", "It is the live share inside one touching face, not the coverage of the particles.", 1.0, spread=True
     ),
     "contact.electronic_resistance": _from_zero("ohm m2", _RESISTANCE, thermal=-1),
     "contact.loss_thickness": _positive(

@@ -73,6 +73,17 @@ def test_overrides_of_several_parameters_add_up_and_keep_units() -> None:
     assert config.cell.parameter_set == "verification"
 
 
+def test_values_of_particles_stay_together() -> None:
+    expected = {"contact.fraction": {"3": 0.5, "default": 1.0}}
+    for words in (
+        ["cell.contact.fraction={3: 0.5, default: 1.0}"],
+        ["cell.overrides={contact: {fraction: {3: 0.5, default: 1.0}}}"],
+        ["cell.contact.fraction=0.2", "cell.contact.fraction={3: 0.5, default: 1.0}"],
+    ):
+        assert load(words).cell.overrides == expected
+    assert load(["cell.contact.fraction=[0.5, 0.6]"]).cell.overrides == {"contact.fraction": [0.5, 0.6]}
+
+
 LAW = {"value": 1.0, "activation_energy": "45 kJ/mol", "T_ref": "60 degC"}
 
 

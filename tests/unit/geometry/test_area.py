@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from simulator.errors import GeometryError
 from simulator.geometry import face_weights, free_surface
+from simulator.geometry.area import smoothing_reach
 
 CUBE = (1.0, 1.0, 1.0)  # the estimator is scale free; real voxel sizes are checked on Electrode
 
@@ -28,16 +29,16 @@ def blobs(shape, seed=0):
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("am_low", [True, False])
-@pytest.mark.parametrize("voxel_size", [CUBE, (1e-6, 0.3e-6, 2e-6)])
+@pytest.mark.parametrize("voxel_size", [CUBE, (1e-6, 0.5e-6, 1.2e-6)])
 def test_axis_aligned_plane_has_weight_one(axis, am_low, voxel_size):
-    shape = (24, 7, 7)
+    shape = (30, 20, 20)  # bodies thicker than the kernel is wide
     place = np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(3)])
-    am = np.broadcast_to((place < 4) == am_low, shape)
+    am = np.broadcast_to((place < 10) == am_low, shape)
     s = free_surface(am, voxel_size)
-    # Lateral planes meet the separator plane in an edge, which the smoothing rounds off over the kernel (8
-    # voxels) and the stencil (2). A plane parallel to the separator has no edge.
-    flat = (s.axis == axis) & ((axis == 0) | (s.am // 49 > 10))
-    assert flat.sum() >= 49
+    # Lateral planes meet the separator plane in an edge, which the smoothing rounds off over the kernel and the
+    # stencil. A plane parallel to the separator has no edge.
+    flat = (s.axis == axis) & ((axis == 0) | (s.am // 400 > smoothing_reach(voxel_size)[0]))
+    assert flat.sum() >= 100
     assert np.abs(s.weight[flat] - 1).max() <= 1e-12  # tangential differences cancel up to rounding
 
 
@@ -106,6 +107,27 @@ def test_tilted_plane_has_its_true_area(normal):
             ratio += component * part.sum() / np.count_nonzero(part)
     # measured: 0.1 % and better, 0.8 % at (0, 1, 8), whose steps are longer than the kernel is wide
     assert ratio == pytest.approx(1.0, abs=0.01)
+
+
+def even_directions(n):
+    """Unit vectors spread evenly over a half sphere (spiral of Vogel), none along an axis or a diagonal."""
+    i = np.arange(n) + 0.5
+    polar, around = np.arccos(1 - i / n), np.pi * (1 + np.sqrt(5)) * i
+    return np.stack([np.cos(polar), np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around)], axis=1)
+
+
+@pytest.mark.parametrize("voxel_size", [CUBE, (1.0, 0.5, 0.7), (0.4, 1.0, 1.0)])
+def test_planes_at_many_angles_have_their_area_in_voxels_of_any_shape(voxel_size):
+    n = 64
+    reach = np.array(smoothing_reach(voxel_size))[:, None]
+    z, y, x = np.meshgrid(*((np.arange(n) - n / 2 + 0.2) * h for h in voxel_size), indexing="ij", sparse=True)
+    for normal in even_directions(12):
+        surface = free_surface(normal[0] * z + normal[1] * y + normal[2] * x <= 0, voxel_size)
+        at = np.array(np.unravel_index(surface.am, surface.shape))
+        inner = np.all((at > reach) & (at < n - reach - 1), axis=0)
+        means = [surface.weight[inner & (surface.axis == axis)].mean() for axis in range(3)]
+        # measured over 40 directions: 0.0 to 0.7 %, most where a step is longer than the kernel
+        assert np.abs(normal) @ means == pytest.approx(1.0, abs=0.01)
 
 
 def test_mirrors_and_quarter_turns_in_the_plane_keep_every_weight():

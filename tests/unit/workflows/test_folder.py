@@ -114,6 +114,24 @@ def test_a_table_counts_by_its_content(tmp_path: Path) -> None:
     assert digest_of(*config) != before
 
 
+def test_values_of_the_voxels_count_by_their_content(tmp_path: Path) -> None:
+    image = tmp_path / "contact.npy"
+    np.save(image, [0.5, 0.6])
+    config = [f"cell.contact.fraction={image}"]
+    before = digest_of(*config)
+    np.save(image, [0.5, 0.7])
+    assert digest_of(*config) != before
+    assert digest_of("cell.contact.fraction={1: 0.5, default: 1}") != digest_of("cell.contact.fraction={1: 0.5}")
+    assert portable(load(config), tmp_path / "run")["cell"]["overrides"]["contact.fraction"] == "../contact.npy"
+
+
+def test_the_choice_of_area_counts_with_the_electrode() -> None:
+    hashes = [
+        digest_of(electrode=ELECTRODE.altered(area=area)) for area in ("smoothed", "particles", "rescaled", "raw")
+    ]
+    assert hashes[0] == digest_of() and len(set(hashes)) == 4
+
+
 def test_a_folder_is_named_by_image_parameter_set_and_hash() -> None:
     config = load()
     digest = configuration_hash(config, ELECTRODE)

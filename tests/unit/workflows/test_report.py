@@ -33,6 +33,7 @@ class Facts:
     am_mass: float = 1e-5
     theoretical_capacity: float = 2 * 3.6
     live_share: float = 0.9
+    active_coverage: float = 0.45
     isolated_share: dict = field(default_factory=lambda: {"no electrons": 0.02, "no ions": 0.03})
     status: str = "finished"
     time: np.ndarray = field(default_factory=lambda: np.array([0.0, 3600.0, 7200.0]))
@@ -54,6 +55,7 @@ def test_capacity_and_utilisation_of_a_charge() -> None:
     assert values["capacity [mAh/cm2]"] == pytest.approx(1.5)
     assert values["utilisation [%]"] == pytest.approx(75.0)  # of 2 mAh
     assert values["isolated share of the AM [%]"] == pytest.approx(5.0)
+    assert values["active coverage of the AM surface [%]"] == pytest.approx(45.0)
     assert values["final voltage [V]"] == 4.2
 
 

@@ -11,12 +11,12 @@ import pytest
 import tifffile
 
 from simulator.config import load
-from simulator.errors import GeometryError
+from simulator.errors import ConfigError, GeometryError
 from simulator.geometry import Electrode
 from simulator.io import ResultWriter, RunResult, read_result
 from simulator.viz import plot_trust
 from simulator.workflows.electrode import read_electrode
-from simulator.workflows.trust import QUARTERS, case_configs, evaluate, quarters, table, write
+from simulator.workflows.trust import QUARTERS, case_configs, evaluate, quarters, table, trust, write
 
 MASS = 1e-9  # [kg]
 GAIN = 3.6 * 1e3 * MASS  # [C] in one mAh/g
@@ -86,6 +86,12 @@ def test_an_electrode_too_small_to_be_cut_is_refused(tiny_stack: Path, tmp_path:
     words = [f"geometry.path={tiny_stack}", "geometry.labels={electrolyte: 0, am: 1, cbd: 2}"]
     with pytest.raises(GeometryError, match="a quarter would be 5 wide, and at least 8"):
         case_configs(load(["geometry=file", *words]), tmp_path)
+
+
+@pytest.mark.parametrize("value", ["{1: 0.5, default: 1}", "[0.5, 0.6]", "contact.npy"])
+def test_values_of_single_particles_or_voxels_are_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"cell.contact.fraction=.*whole electrode.*Give one number"):
+        trust(load([f"cell.contact.fraction={value}"]))
 
 
 def test_discretisation_is_the_difference_to_2h_and_sampling_the_standard_error(found) -> None:
