@@ -58,10 +58,15 @@ class State(NamedTuple):
     reach: float
 
 
+def no_currents(side: SideStates, cell: CellModel) -> FaceCurrents:
+    """Face currents of zero, of the branches that the cell has."""
+    zero = jnp.zeros(cell.faces.area.shape)
+    return FaceCurrents(zero) if side.faces is None else FaceCurrents(zero, zero, zero)
+
+
 def resting_state(u: Array, side: SideStates, cell: CellModel) -> State:
     """The state of a cell that has not run yet: fields `u` and `side` states as given, nothing moves."""
-    zero = jnp.zeros(cell.faces.area.shape)
-    j = FaceCurrents(zero) if side.faces is None else FaceCurrents(zero, zero, zero)
+    j = no_currents(side, cell)
     rates = jax.tree.map(jnp.zeros_like, (u, side))
     voltage = float(u[PHI_S, -1, 0, 0])  # one potential everywhere
     return State(u, rates[0], j, side, rates[1], voltage, 0.0, 0.0, 0.0, reach=0.0)
