@@ -21,9 +21,9 @@ _LABEL_FIRST = (
 def face_contact_fractions(value: Distribution | Array | float, electrode: Electrode, faces: Interface) -> Array:
     """Contact fraction a_f (n,) [-] of every live face, in the order of `faces`.
 
-    An image is read at the voxel of active material of each face: every face has one (none but the separator lies
-    beyond the faces on its plane), and what changes contact, cracks and shrinkage, belongs to the particle. The faces
-    of one voxel share its value. Particles are those of `electrode.particle`; of one value for each of them the order
+    An image is read at the voxel of active material of each face: every face has one (beyond those on the separator
+    plane lies no other voxel), and what changes contact, cracks and shrinkage, belongs to the particle. The faces of
+    one voxel share its value. Particles are those of `electrode.particle`; of one value for each of them the order
     is that of `particle_facts`. An array of one value for each face is taken as it is.
 
     Values that are traced by JAX pass unchecked, and the result depends on them differentiably.
