@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from simulator import cli
-from simulator.model import Solution, run
+from simulator.model import Solution, leg, run
 from simulator.resources import mesh_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,7 +84,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def _long_time_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A third of the usual time steps. Here it counts that the lines run; their accuracy is tested elsewhere."""
-    monkeypatch.setattr(run, "POINTS_PER_CAPACITY", 5)
+    monkeypatch.setattr(leg, "POINTS_PER_CAPACITY", 5)
     usual = run.ErrorScales
     monkeypatch.setattr(run, "ErrorScales", lambda **scales: usual(**{name: 50 * v for name, v in scales.items()}))
 
