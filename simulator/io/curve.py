@@ -15,6 +15,8 @@ import numpy as np
 
 from simulator.errors import ConfigError, did_you_mean
 from simulator.io.atomic import replaced
+from simulator.io.table import cell_text
+from simulator.protocol.half_cycles import find_half_cycles
 
 EXTENSION = ".bdf.csv"
 
@@ -24,6 +26,7 @@ COLUMNS = {
     "Voltage / V": "voltage_volt",
     "Current / A": "current_ampere",
     "Step Count / 1": "step_count",
+    "Cycle Count / 1": "cycle_count",
     "Ambient Temperature / degC": "ambient_temperature_celsius",
     "Charging Capacity / Ah": "charging_capacity_ah",
     "Discharging Capacity / Ah": "discharging_capacity_ah",
@@ -31,11 +34,10 @@ COLUMNS = {
 #: Further BDF headings understood on reading.
 _ALSO_READ = {
     "Unix Time / s": "unix_time_second",
-    "Cycle Count / 1": "cycle_count",
     "Step Index / 1": "step_index",
 }
 _REQUIRED = tuple(COLUMNS)[:3]
-_COUNTS = ("step_count",)
+_COUNTS = ("step_count", "cycle_count")
 
 
 def accumulate_capacity(
@@ -72,9 +74,11 @@ def write_bdf_csv(
     """Write `timeseries` (machine names -> (rows,), SI) as BDF CSV and return the path.
 
     `test_time_second`, `voltage_volt`, `current_ampere` are needed. Capacities come from
-    `charging_capacity_ah` and `discharging_capacity_ah` if both are there, else from the current
-    (`accumulate_capacity`). The temperature comes from `ambient_temperature` [K], else from the column
-    `ambient_temperature_celsius`. What is not known is an empty cell; other columns are not written.
+    `charging_capacity_ah` and `discharging_capacity_ah` if both are there, else from the charge that the solver
+    counted (`charge_coulomb`), else from the current (`accumulate_capacity`). Cycles come from `cycle_count`, else
+    from the direction of the current (`find_half_cycles`). The temperature comes from `ambient_temperature` [K],
+    else from the column `ambient_temperature_celsius`. What is not known is an empty cell; other columns are not
+    written.
 
     **Errors:** ConfigError for a wrong extension, a missing column, or columns of different lengths.
     """
@@ -96,9 +100,11 @@ def write_bdf_csv(
             raise ConfigError(f"ambient_temperature must lie in (0, 2000) K, got {ambient_temperature}.")
         table["ambient_temperature_celsius"] = np.full(rows, ambient_temperature - 273.15)
     if not {"charging_capacity_ah", "discharging_capacity_ah"} <= table.keys():
-        table["charging_capacity_ah"], table["discharging_capacity_ah"] = accumulate_capacity(
-            table["test_time_second"], table["current_ampere"], table.get("step_count")
-        )
+        table["charging_capacity_ah"], table["discharging_capacity_ah"] = _counters(timeseries, table)
+    if "cycle_count" not in table:
+        table["cycle_count"] = np.full(rows, math.nan)
+        for half in find_half_cycles(table["current_ampere"]):
+            table["cycle_count"][half.rows] = half.cycle
     columns = [table.get(name, np.full(rows, math.nan)) for name in COLUMNS.values()]
     counts = [name in _COUNTS for name in COLUMNS.values()]
     with replaced(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -109,11 +115,16 @@ def write_bdf_csv(
     return path
 
 
+def _counters(timeseries: Mapping[str, np.ndarray], table: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Charging and discharging capacity [Ah] of every row."""
+    if "charge_coulomb" not in timeseries:
+        return accumulate_capacity(table["test_time_second"], table["current_ampere"], table.get("step_count"))
+    passed = np.diff(np.asarray(timeseries["charge_coulomb"], dtype=float), prepend=0.0) / 3600.0
+    return np.cumsum(np.maximum(passed, 0.0)), np.cumsum(np.maximum(-passed, 0.0))
+
+
 def _cell(value: float, count: bool) -> str:
-    if math.isnan(value):
-        return ""
-    # repr of a float reads back to the same float
-    return str(int(value)) if count and value == int(value) else repr(value)
+    return str(int(value)) if count and not math.isnan(value) and value == int(value) else cell_text(value)
 
 
 def read_bdf_csv(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
