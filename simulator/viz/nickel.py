@@ -53,17 +53,9 @@ def plot_nickel_profile(found: Profile, path: str | os.PathLike[str]) -> Path:
         half, step = 0.5 * found.region_width, found.region_length
         for number, centre in enumerate(found.position, start=1):
             corner = (1e6 * (centre - 0.5 * step), -1e6 * half)
-            box_style: Any = {
-                "fill": False,
-                "ec": "w",
-                "lw": 1.0,
-                "path_effects": [withStroke(linewidth=2.0, foreground="k")],
-            }
-            seen.add_patch(Rectangle(corner, 1e6 * step, 2e6 * half, **box_style))
-            text_style: Any = {"color": "w", "ha": "center", "va": "center"}
-            seen.text(
-                1e6 * centre, 0.0, str(number), path_effects=[withStroke(linewidth=1.5, foreground="k")], **text_style
-            )
+            rim: Any = {"path_effects": [withStroke(linewidth=2.0, foreground="k")]}  # white is seen on every colour
+            seen.add_patch(Rectangle(corner, 1e6 * step, 2e6 * half, fill=False, ec="w", lw=1.0, **rim))
+            seen.text(1e6 * centre, 0.0, str(number), color="w", ha="center", va="center", **rim)
         seen.set(xlabel="Along the line [µm]", ylabel="Across [µm]")
         seen.set_title(f"particle {found.particle}, t = {duration(found.time)}")
         profile.errorbar(1e6 * found.position, found.fraction, xerr=0.5e6 * step, fmt="o", ms=4, color=BLUE, lw=1.2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +21,8 @@ _COBALT_VALENCE, _MANGANESE_VALENCE, _OXYGEN_CHARGE = 3.0, 4.0, 4.0
 #: Lines by name, as [z, y, x].
 LINES = {"z": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "x": (0.0, 0.0, 1.0)}
 _FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))  # full width at half maximum of a Gaussian over its standard deviation
-_EVEN = 1e-3  # contacts whose centre is this close to that of the particle, in its lengths, mark no side
+_NOTHING = 1e-9  # of one voxel: a region with less holds nothing of the particle but rounding
+_EVEN = 1e-2  # contacts whose centre is this close to that of the particle, in its lengths, mark no side
 
 Direction = str | Sequence[float]
 
@@ -99,9 +101,8 @@ def nickel_profile(
 
     The beam passes the whole particle, or a lamella cut around its centre, so each point of the image is the sum over
     the depth; optical densities of Ni4+ and Ni3+ are taken as proportional to their amounts. A region is the rectangle
-    of `length`/`regions` along the line and `width` across it, and a voxel counts with its share in the region blurred
-    by the spot, $w = b(s) b(q)$ with
-    $b(s) = \frac12[\mathrm{erf}((s_1-s)/\sqrt2\sigma) - \mathrm{erf}((s_0-s)/\sqrt2\sigma)]$:
+    of `length`/`regions` along the line and `width` across it, and a voxel v counts with its share $w_v$ in the region
+    blurred by the spot and in the lamella:
 
     $$r = \sum_v w_v f_v \Big/ \sum_v w_v (1 - f_v), \qquad f: \texttt{ni4\_fraction}.$$
 
@@ -134,26 +135,27 @@ def nickel_profile(
     centre = place.mean(axis=0)
     line = _line(direction, electrode, label, centre, np.ptp(place, axis=0).max())
     ray = _beam(beam, line)
-    along, across, depth = ((place - centre) @ axis for axis in (line, np.cross(ray, line), ray))
+    axes = (line, np.cross(ray, line), ray)
+    along, across, depth = ((place - centre) @ axis for axis in axes)
+    pitch, breadth, height = (float(np.abs(axis) @ size) for axis in axes)  # of a voxel along each of them
+    share = np.ones(depth.size)
     if thickness is not None:
-        kept, least = np.abs(depth) <= 0.5 * _positive(thickness, "thickness"), float(np.abs(ray) @ size)
-        if not kept.any():
-            raise ConfigError(f"thickness = {thickness!r} is thinner than a voxel, {least:.3g} m. Give more.")
-        along, across, voxels = along[kept], across[kept], voxels[kept]
-    pitch = float(np.abs(line) @ size)  # length of a voxel along the line
-    step, half_width, begin = _regions(along, across, pitch, length, regions, width)
+        half = 0.5 * _positive(thickness, "thickness")
+        share = _share(depth, -half, half, height, 0.0)
+    on_line = (np.abs(across) <= breadth) & (share > 0.0)
+    step, half_width, begin = _regions(along[on_line], pitch, length, regions, width)
     sigma = _spot(spot) / _FWHM
     value = sto[tuple(voxels.T)]
     nickel_4 = ni4_fraction(value)
     edges = begin + step * np.arange(regions + 1)
-    weight = np.stack([_box(along, a, b, sigma) for a, b in zip(edges[:-1], edges[1:], strict=True)])
-    weight = weight * _box(across, -half_width, half_width, sigma)
-    total, oxidised = weight.sum(axis=1), weight @ nickel_4
-    with np.errstate(divide="ignore", invalid="ignore"):
-        fraction = oxidised / total
-        ratio = fraction / (1.0 - fraction)
-        delithiation = (weight @ (1.0 - value)) / total
-    image, extent = _projection(along - begin, across, nickel_4, float(size.max()), sigma)
+    weight = np.stack([_share(along, a, b, pitch, sigma) for a, b in pairwise(edges)])
+    weight = weight * _share(across, -half_width, half_width, breadth, sigma) * share
+    total = weight.sum(axis=1)
+    total = np.where(total > _NOTHING, total, np.nan)
+    fraction, delithiation = (weight @ nickel_4) / total, (weight @ (1.0 - value)) / total
+    with np.errstate(divide="ignore"):
+        ratio = (weight @ nickel_4) / np.where(np.isnan(total), np.nan, weight @ (1.0 - nickel_4))
+    image, extent = _projection(along - begin, across, nickel_4, share, float(size.max()), sigma)
     return NickelProfile(
         particle=label,
         time=time,
@@ -265,20 +267,14 @@ def _spot(spot: float | str) -> float:
 
 
 def _regions(
-    along: np.ndarray,
-    across: np.ndarray,
-    pitch: float,
-    length: float | str | None,
-    regions: int,
-    width: float | str | None,
+    on_line: np.ndarray, pitch: float, length: float | str | None, regions: int, width: float | str | None
 ) -> tuple[float, float, float]:
-    """Length of a region, half its width, and where the first begins along the line [m]."""
+    """Length of a region, half its width, and where the first begins [m], from the voxels on the line."""
     if isinstance(regions, bool) or not isinstance(regions, int | np.integer) or regions < 1:
         raise ConfigError(f"regions must be a whole number above 0, got {regions!r}.")
-    near = np.abs(across) <= pitch
-    if not near.any():
+    if not on_line.size:
         raise ConfigError("The line through the centre meets nothing of the particle. Give another direction.")
-    begin, chord = float(along[near].min()) - 0.5 * pitch, float(np.ptp(along[near])) + pitch
+    begin, chord = float(on_line.min()) - 0.5 * pitch, float(np.ptp(on_line)) + pitch
     total = chord if length is None else _positive(length, "length")
     if total > chord * (1.0 + 1e-9):
         raise ConfigError(f"length = {length!r} is longer than the particle on this line, {chord:.4g} m. Give less.")
@@ -287,26 +283,35 @@ def _regions(
         raise ConfigError(
             f"{regions} regions on {total:.4g} m are shorter than a voxel, {pitch:.4g} m. Take fewer, or a longer line."
         )
-    wide = step if width is None else _positive(width, "width")
-    return step, 0.5 * max(wide, pitch), begin
+    return step, 0.5 * (step if width is None else _positive(width, "width")), begin
 
 
-def _box(at: np.ndarray, low: float, high: float, sigma: float) -> np.ndarray:
-    """Weight of points `at` in the interval [low, high) blurred by a Gaussian of standard deviation `sigma`."""
-    if sigma == 0.0:
-        return ((at >= low) & (at < high)).astype(float)
-    return 0.5 * (erf((high - at) / (np.sqrt(2.0) * sigma)) - erf((low - at) / (np.sqrt(2.0) * sigma)))
+def _share(at: np.ndarray, low: float, high: float, extent: float, sigma: float) -> np.ndarray:
+    r"""Share of voxels with centres `at` and length `extent` in [low, high], blurred by a Gaussian of `sigma` [m].
+
+    The mean of the blurred interval over the voxel, from $E(t) = \int \frac12\mathrm{erf}(t/\sqrt2\sigma) dt$.
+    """
+
+    def primitive(t: np.ndarray) -> np.ndarray:
+        if sigma == 0.0:
+            return 0.5 * np.abs(t)
+        bell = sigma / np.sqrt(2.0 * np.pi) * np.exp(-0.5 * np.square(t / sigma))
+        return 0.5 * t * erf(t / (np.sqrt(2.0) * sigma)) + bell
+
+    half = 0.5 * extent
+    inside = primitive(high - at + half) - primitive(high - at - half)
+    return np.maximum(inside - primitive(low - at + half) + primitive(low - at - half), 0.0) / extent
 
 
 def _projection(
-    along: np.ndarray, across: np.ndarray, nickel_4: np.ndarray, pixel: float, sigma: float
+    along: np.ndarray, across: np.ndarray, nickel_4: np.ndarray, share: np.ndarray, pixel: float, sigma: float
 ) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """Ni4+ fraction of the projected particle in pixels of one voxel, and their extent [m]."""
     low = [along.min() - 1.5 * pixel, across.min() - 1.5 * pixel]
     count = [int(np.ceil((v.max() + 1.5 * pixel - a) / pixel)) for v, a in zip((along, across), low, strict=True)]
     box = [(a, a + n * pixel) for a, n in zip(low, count, strict=True)]
-    total, _, _ = np.histogram2d(along, across, bins=count, range=box)
-    oxidised, _, _ = np.histogram2d(along, across, bins=count, range=box, weights=nickel_4)
+    total, _, _ = np.histogram2d(along, across, bins=count, range=box, weights=share)
+    oxidised, _, _ = np.histogram2d(along, across, bins=count, range=box, weights=share * nickel_4)
     # a line that is not an axis leaves pixels without a voxel's centre: half a pixel closes them
     blur = max(sigma / pixel, 0.5)
     total, oxidised = gaussian_filter(total, blur), gaussian_filter(oxidised, blur)
