@@ -26,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
                 nickel=options.nickel,
                 direction=options.direction,
                 length=options.length,
+                regions=options.regions,
                 spot=options.spot,
             ),
         )
@@ -68,5 +69,6 @@ keep one colour range for all steps. Without OpenGL, slices stand in for 3D pict
         help="of the line through its centre (default contact: from the side that reacts)",
     )
     microscope.add_argument("--length", metavar="LENGTH", help="of the line, 2.5um for example (default: the particle)")
+    microscope.add_argument("--regions", type=int, metavar="N", help="on the line (default 4)")
     microscope.add_argument("--spot", metavar="SIZE", help="of the X-ray spot, 50nm for example (default: no blur)")
     return parser

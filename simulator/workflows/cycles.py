@@ -1,7 +1,7 @@
 """What each cycle gave: capacities, efficiencies, mean voltages, resistances."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -47,6 +47,14 @@ class _Half(NamedTuple):
     resistance: Any  # [ohm m2], 10 s after the first change of current
 
 
+class _Rows(NamedTuple):
+    """What each row adds, (rows,): whether current flows, charge [C] and energy [J] put in since the row before."""
+
+    moving: np.ndarray
+    charge: np.ndarray
+    energy: np.ndarray
+
+
 def cycle_table(run: CycledRun) -> dict[str, np.ndarray]:
     r"""One row for each cycle: heading with unit -> (cycles,), NaN where a cycle has no such value.
 
@@ -73,12 +81,9 @@ def cycle_table(run: CycledRun) -> dict[str, np.ndarray]:
     numbers = sorted({half.cycle for half in halves})
     of_cycle = [[half for half in halves if half.cycle == number] for number in numbers]
     pulses = pulse_resistance(run)
-    charges, energies = np.diff(run.capacity, prepend=0.0), _energies(run)
+    rows = _Rows(flowing(current) != 0, np.diff(run.capacity, prepend=0.0), _energies(run))
     found = {
-        sign: [
-            _half([half for half in cycle if half.direction == sign], run, charges, energies, pulses)
-            for cycle in of_cycle
-        ]
+        sign: [_half([h for h in cycle if h.direction == sign], series, rows, pulses) for cycle in of_cycle]
         for sign in _WORDS
     }
     values = {sign: _Half(*(np.array(column) for column in zip(*found[sign], strict=True))) for sign in _WORDS}
@@ -105,8 +110,8 @@ def cycle_table(run: CycledRun) -> dict[str, np.ndarray]:
     table["duration [h]"] = (time[end] - time[begin]) / 3600.0
     for name, (unit, heading, how) in CYCLE_OUTPUTS.items():
         if name in series:
-            rows = [series[name][cycle[0].rows.start : cycle[-1].rows.stop] for cycle in of_cycle]
-            table[f"{heading} [{unit}]"] = np.array([_HOW[how](part) for part in rows])
+            parts = [series[name][cycle[0].rows.start : cycle[-1].rows.stop] for cycle in of_cycle]
+            table[f"{heading} [{unit}]"] = np.array([_HOW[how](part) for part in parts])
     return table
 
 
@@ -137,26 +142,21 @@ def _energies(run: CycledRun) -> np.ndarray:
 
 
 def _half(
-    halves: Sequence[HalfCycle],
-    run: CycledRun,
-    charges: np.ndarray,
-    energies: np.ndarray,
-    pulses: Sequence[PulseResistance],
+    halves: Sequence[HalfCycle], series: Mapping[str, np.ndarray], rows: _Rows, pulses: Sequence[PulseResistance]
 ) -> _Half:
     """The charges (or discharges) of one cycle taken together."""
     if not halves:
         return _Half(math.nan, math.nan, math.nan, math.nan, math.nan)
     direction = halves[0].direction
-    rows = np.concatenate([np.arange(half.rows.start, half.rows.stop) for half in halves])
-    series = run.timeseries
+    mine = np.concatenate([np.arange(half.rows.start, half.rows.stop) for half in halves])
+    first, last = mine[0], mine[-1]
+    end = mine[rows.moving[mine]][-1]
     time, volts = series["test_time_second"], series["voltage_volt"]
-    moving = rows[flowing(series["current_ampere"])[rows] != 0]
-    end = moving[-1]
-    begun = [p for p in pulses if time[rows[0]] <= p.time <= time[rows[-1]] and np.sign(p.current_after) == direction]
+    begun = [p for p in pulses if time[first] <= p.time <= time[last] and np.sign(p.current_after) == direction]
     return _Half(
-        charge=float(direction * charges[rows].sum()),
-        energy=float(direction * energies[rows].sum()),
+        charge=float(direction * rows.charge[mine].sum()),
+        energy=float(direction * rows.energy[mine].sum()),
         end_voltage=float(volts[end]),
-        rested_voltage=float(volts[rows[-1]]) if rows[-1] > end else math.nan,
+        rested_voltage=float(volts[last]) if last > end else math.nan,
         resistance=begun[0].resistance if begun else math.nan,
     )

@@ -117,7 +117,8 @@ class _Pulse(NamedTuple):
 
 def _pulses(series: Mapping[str, np.ndarray]) -> Iterator[_Pulse]:
     time, volts, current = (series[n] for n in ("test_time_second", "voltage_volt", "current_ampere"))
-    sto, number = series["sto_mean"], series["step_count"]
+    number, unknown = series["step_count"], np.full(time.size, np.nan)
+    sto, ocv = series.get("sto_mean", unknown), series.get("ocv_volt", unknown)  # not in files of earlier versions
     if time.size == 0:
         return
     starts = np.flatnonzero(np.diff(number, prepend=np.nan) != 0).tolist()
@@ -130,7 +131,7 @@ def _pulses(series: Mapping[str, np.ndarray]) -> Iterator[_Pulse]:
         if not (constant and rests_after and rests_before):
             continue
         # before the first row: open circuit at the stoichiometry of the start
-        volts_before, sto_before = (volts[a - 1], sto[a - 1]) if k else (series["ocv_volt"][0], sto[0])
+        volts_before, sto_before = (volts[a - 1], sto[a - 1]) if k else (ocv[0], sto[0])
         end = steps[k + 1][1] - 1
         yield _Pulse(
             step=int(number[a]),

@@ -38,6 +38,7 @@ class ViewOptions:
     nickel: str | None = None  # particle whose Ni4+/Ni3+ profile is drawn: its number, or "largest"
     direction: str | None = None  # of that profile: "contact", "z", "y" or "x"
     length: str | None = None  # of that profile
+    regions: int | None = None  # of that profile
     spot: str | None = None  # of the microscope
 
 
@@ -105,7 +106,7 @@ def _check_options(options: ViewOptions) -> None:
             raise ConfigError(f"--output {options.output}: the folder does not exist. Create it first.")
     moving = suffix in MOVIES
     if options.nickel is None:
-        for name in ("direction", "length", "spot"):
+        for name in ("direction", "length", "regions", "spot"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"--{name} belongs to a profile of nickel: add --nickel PARTICLE.")
     elif options.field is not None or options.limits is not None or options.slices:
@@ -158,6 +159,7 @@ def _draw_nickel(run: RunResult, options: ViewOptions, step: int | None) -> list
         t=None if step is None else float(run.field_times[step]),
         direction=options.direction or "contact",
         length=options.length,
+        regions=4 if options.regions is None else options.regions,
         spot=options.spot or 0.0,
     )
     picture = run.path.parent / f"nickel_{profile.particle}.png"

@@ -167,9 +167,8 @@ def test_page_lists_the_columns_of_the_evaluations(folder: Path) -> None:
     assert set(heads["cycles"]) | set(followed) == {*both, *(name for name in told if "WAY" not in name)}
     assert heads["gitt"] == first_names(page["column of gitt.csv"])
     assert list(CapacityLosses._fields) == first_names(page["entry of capacity_losses"])
-    assert first_names(page["column of nickel_N.csv"]) == list(
-        nickel_profile(read_result(folder / "run.vtkhdf")).columns()
-    )
+    profile = nickel_profile(read_result(folder / "run.vtkhdf"))
+    assert list(profile.columns()) == first_names(page["column of nickel_N.csv"])
 
 
 def test_page_lists_every_line_of_the_closing_table(folder: Path) -> None:
