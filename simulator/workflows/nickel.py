@@ -315,6 +315,6 @@ def _projection(
     # a line that is not an axis leaves pixels without a voxel's centre: half a pixel closes them
     blur = max(sigma / pixel, 0.5)
     total, oxidised = gaussian_filter(total, blur), gaussian_filter(oxidised, blur)
-    seen = total > 0.25 * np.median(total[total > 0.0])
+    seen = total > 0.05 * np.median(total[total > 0.0])
     image = np.divide(oxidised, total, out=np.full(total.shape, np.nan), where=seen)
     return image, (float(box[0][0]), float(box[0][1]), float(box[1][0]), float(box[1][1]))
