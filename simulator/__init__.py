@@ -43,15 +43,21 @@ if TYPE_CHECKING:
         tortuosity,
         trim,
     )
-    from simulator.io import read_result
+    from simulator.io import read_result, write_table
     from simulator.materials import Expression, Table, Thermal, load_parameter_set, parameter_set_names
     from simulator.model import Cell, Solution, SolverOptions, build_cell
     from simulator.protocol import CurrentStep, GittStep, HoldStep, ProfileStep, RampStep, RestStep
+    from simulator.protocol.half_cycles import find_half_cycles
     from simulator.workflows.analysis import pulse_resistance
+    from simulator.workflows.capacity_losses import CapacityLosses, capacity_losses
+    from simulator.workflows.cycles import cycle_table
+    from simulator.workflows.gitt import Titration, gitt
+    from simulator.workflows.nickel import NickelProfile, nickel_profile
     from simulator.workflows.simulate import simulate
 
 # Loaded at first use, so that `voxelyte --help` and readers of results need not wait for JAX.
 _WHERE = {
+    "CapacityLosses": "simulator.workflows.capacity_losses",
     "Cell": "simulator.model",
     "ConfigError": "simulator.errors",
     "ConvergenceError": "simulator.errors",
@@ -64,23 +70,30 @@ _WHERE = {
     "HoldStep": "simulator.protocol",
     "ProfileStep": "simulator.protocol",
     "RampStep": "simulator.protocol",
+    "NickelProfile": "simulator.workflows.nickel",
     "RestStep": "simulator.protocol",
     "Segmentation": "simulator.geometry",
     "Solution": "simulator.model",
     "SolverOptions": "simulator.model",
     "Table": "simulator.materials",
     "Thermal": "simulator.materials",
+    "Titration": "simulator.workflows.gitt",
     "build_cell": "simulator.model",
     "calender": "simulator.geometry",
+    "capacity_losses": "simulator.workflows.capacity_losses",
     "chord_lengths": "simulator.geometry",
     "compare_electrodes": "simulator.geometry",
+    "cycle_table": "simulator.workflows.cycles",
     "effective_conductivity": "simulator.geometry",
+    "find_half_cycles": "simulator.protocol.half_cycles",
     "generate_electrode": "simulator.geometry",
+    "gitt": "simulator.workflows.gitt",
     "label_particles": "simulator.geometry",
     "load_electrode": "simulator.geometry",
     "load_parameter_set": "simulator.materials",
     "measure_electrode": "simulator.geometry",
     "mirror": "simulator.geometry",
+    "nickel_profile": "simulator.workflows.nickel",
     "pad": "simulator.geometry",
     "parameter_set_names": "simulator.materials",
     "particle_facts": "simulator.geometry",
@@ -99,9 +112,11 @@ _WHERE = {
     "subvolumes": "simulator.geometry",
     "tortuosity": "simulator.geometry",
     "trim": "simulator.geometry",
+    "write_table": "simulator.io",
 }
 
 __all__ = [
+    "CapacityLosses",
     "Cell",
     "ConfigError",
     "ConvergenceError",
@@ -114,23 +129,30 @@ __all__ = [
     "HoldStep",
     "ProfileStep",
     "RampStep",
+    "NickelProfile",
     "RestStep",
     "Segmentation",
     "Solution",
     "SolverOptions",
     "Table",
     "Thermal",
+    "Titration",
     "build_cell",
     "calender",
+    "capacity_losses",
     "chord_lengths",
     "compare_electrodes",
+    "cycle_table",
     "effective_conductivity",
+    "find_half_cycles",
     "generate_electrode",
+    "gitt",
     "label_particles",
     "load_electrode",
     "load_parameter_set",
     "measure_electrode",
     "mirror",
+    "nickel_profile",
     "pad",
     "parameter_set_names",
     "particle_facts",
@@ -149,6 +171,7 @@ __all__ = [
     "subvolumes",
     "tortuosity",
     "trim",
+    "write_table",
 ]
 
 

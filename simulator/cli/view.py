@@ -23,6 +23,11 @@ def main(arguments: Sequence[str]) -> int:
                 frames=options.frames,
                 limits=None if options.range is None else (options.range[0], options.range[1]),
                 slices=options.slices,
+                nickel=options.nickel,
+                direction=options.direction,
+                length=options.length,
+                regions=options.regions,
+                spot=options.spot,
             ),
         )
     return 0
@@ -37,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
   voxelyte view outputs/demo --field phi_e --time 1.5h  3D view and slices of one field
   voxelyte view outputs/demo --output soc.gif           movie over the saved steps (.mp4: extra 'movie')
   voxelyte view outputs/demo --output soc.html          page to turn, zoom, cut and play; opens offline
+  voxelyte view outputs/demo --nickel largest --time 5h Ni4+/Ni3+ along a line through a particle of NMC811
 
 Fields: sto (drawn as state of charge), phi_s, phi_e, c_e, j, as far as the run saved them. Movies and pages
 keep one colour range for all steps. Without OpenGL, slices stand in for 3D pictures; pages need none.""",
@@ -55,4 +61,14 @@ keep one colour range for all steps. Without OpenGL, slices stand in for 3D pict
     )
     parser.add_argument("--fps", type=float, metavar="F", help="frames per second of a movie (default 8)")
     parser.add_argument("--frames", type=int, metavar="N", help="at most N of the saved steps, evenly spread")
+    microscope = parser.add_argument_group("Ni4+/Ni3+ of NMC811, as an X-ray microscope shows it")
+    microscope.add_argument("--nickel", metavar="PARTICLE", help="number of the particle, or largest")
+    microscope.add_argument(
+        "--direction",
+        choices=("contact", "z", "y", "x"),
+        help="of the line through its centre (default contact: from the side that reacts)",
+    )
+    microscope.add_argument("--length", metavar="LENGTH", help="of the line, 2.5um for example (default: the particle)")
+    microscope.add_argument("--regions", type=int, metavar="N", help="on the line (default 4)")
+    microscope.add_argument("--spot", metavar="SIZE", help="of the X-ray spot, 50nm for example (default: no blur)")
     return parser

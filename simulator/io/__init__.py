@@ -1,8 +1,9 @@
-"""Result files (VTKHDF) and curves (Battery Data Format)."""
+"""Result files (VTKHDF), curves (Battery Data Format) and tables (CSV)."""
 
 from simulator.io.checkpoint import StoredCheckpoint, read_checkpoint, write_checkpoint
 from simulator.io.curve import accumulate_capacity, read_bdf_csv, write_bdf_csv
 from simulator.io.result import ParticleHistories, RunResult, collect_provenance, read_result
+from simulator.io.table import write_table
 from simulator.io.vtkhdf import BASE_COLUMNS, ResultWriter
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "read_result",
     "write_bdf_csv",
     "write_checkpoint",
+    "write_table",
 ]

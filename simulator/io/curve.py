@@ -15,6 +15,8 @@ import numpy as np
 
 from simulator.errors import ConfigError, did_you_mean
 from simulator.io.atomic import replaced
+from simulator.io.table import cell_text
+from simulator.protocol.half_cycles import find_half_cycles
 
 EXTENSION = ".bdf.csv"
 
@@ -23,8 +25,8 @@ COLUMNS = {
     "Test Time / s": "test_time_second",
     "Voltage / V": "voltage_volt",
     "Current / A": "current_ampere",
-    "Cycle Count / 1": "cycle_count",
     "Step Count / 1": "step_count",
+    "Cycle Count / 1": "cycle_count",
     "Ambient Temperature / degC": "ambient_temperature_celsius",
     "Charging Capacity / Ah": "charging_capacity_ah",
     "Discharging Capacity / Ah": "discharging_capacity_ah",
@@ -35,7 +37,7 @@ _ALSO_READ = {
     "Step Index / 1": "step_index",
 }
 _REQUIRED = tuple(COLUMNS)[:3]
-_COUNTS = ("cycle_count", "step_count")
+_COUNTS = ("step_count", "cycle_count")
 
 
 def accumulate_capacity(
@@ -79,9 +81,11 @@ def write_bdf_csv(
     """Write `timeseries` (machine names -> (rows,), SI) as BDF CSV and return the path.
 
     `test_time_second`, `voltage_volt`, `current_ampere` are needed. Capacities come from
-    `charging_capacity_ah` and `discharging_capacity_ah` if both are there, else from `charge_coulomb` or the current
-    (`accumulate_capacity`). The temperature comes from `ambient_temperature` [K], else from the column
-    `ambient_temperature_celsius`. What is not known is an empty cell; other columns are not written.
+    `charging_capacity_ah` and `discharging_capacity_ah` if both are there, else from the charge that the solver
+    counted (`charge_coulomb`), else from the current (`accumulate_capacity`). Cycles come from `cycle_count`, else
+    from the direction of the current (`find_half_cycles`). The temperature comes from `ambient_temperature` [K],
+    else from the column `ambient_temperature_celsius`. What is not known is an empty cell; other columns are not
+    written.
 
     **Errors:** ConfigError for a wrong extension, a missing column, or columns of different lengths.
     """
@@ -105,8 +109,12 @@ def write_bdf_csv(
     if not {"charging_capacity_ah", "discharging_capacity_ah"} <= table.keys():
         table["charging_capacity_ah"], table["discharging_capacity_ah"] = accumulate_capacity(
             *(table["test_time_second"], table["current_ampere"], table.get("step_count")),
-            charge=_of_length(timeseries.get("charge_coulomb"), rows),
+            charge=timeseries.get("charge_coulomb"),
         )
+    if "cycle_count" not in table:
+        table["cycle_count"] = np.full(rows, math.nan)
+        for half in find_half_cycles(table["current_ampere"]):
+            table["cycle_count"][half.rows] = half.cycle
     columns = [table.get(name, np.full(rows, math.nan)) for name in COLUMNS.values()]
     counts = [name in _COUNTS for name in COLUMNS.values()]
     with replaced(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -117,15 +125,8 @@ def write_bdf_csv(
     return path
 
 
-def _of_length(values: np.ndarray | None, rows: tuple[int, ...]) -> np.ndarray | None:
-    return None if values is None or np.shape(values) != rows else np.asarray(values, dtype=float)
-
-
 def _cell(value: float, count: bool) -> str:
-    if math.isnan(value):
-        return ""
-    # repr of a float reads back to the same float
-    return str(int(value)) if count and value == int(value) else repr(value)
+    return str(int(value)) if count and not math.isnan(value) and value == int(value) else cell_text(value)
 
 
 def read_bdf_csv(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

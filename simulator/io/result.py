@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from simulator.errors import ConfigError, did_you_mean
+from simulator.geometry.phases import AM
 from simulator.io.curve import accumulate_capacity
 from simulator.io.vtkhdf import EXTENSION, FORMAT, FORMAT_VERSION, MAPPINGS
 
@@ -142,11 +143,25 @@ class RunResult:
     def capacity(self) -> np.ndarray:
         """(rows,) charge passed since the start [C], positive when it charged the cell."""
         series = self.timeseries
+        if "charge_coulomb" in series:  # as the solver counted it
+            return series["charge_coulomb"]
         charged, discharged = accumulate_capacity(
             *(series["test_time_second"], series["current_ampere"], series["step_count"]),
             charge=series.get("charge_coulomb"),
         )
         return (charged - discharged) * 3600.0
+
+    @property
+    def am_mass(self) -> float:
+        """Mass of all active material [kg]: as stored, else from `am.density`; NaN if the file holds neither."""
+        derived = self.parameters.get("derived")
+        if isinstance(derived, Mapping) and "am_mass_kg" in derived:
+            return float(derived["am_mass_kg"])
+        am = self.parameters.get("am")
+        density = self.parameters.get("am.density", am.get("density") if isinstance(am, Mapping) else None)
+        if not isinstance(density, int | float) or density <= 0:
+            return float("nan")
+        return float(density * np.count_nonzero(self.phase == AM) * np.prod(self.voxel_size))
 
     def step_index(self, t: float) -> int:
         """Index of the saved step nearest to time `t` [s].

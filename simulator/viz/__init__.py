@@ -2,11 +2,14 @@
 
 from simulator.viz.comparison import plot_comparison
 from simulator.viz.curves import plot_voltage
+from simulator.viz.cycles import plot_cycles
 from simulator.viz.figures import plot_slices
+from simulator.viz.gitt import plot_gitt
 from simulator.viz.inspection import plot_electrode, plot_values
 from simulator.viz.losses import mean_losses, plot_losses
 from simulator.viz.metrics import plot_metrics
 from simulator.viz.movie import write_movie
+from simulator.viz.nickel import plot_nickel_profile
 from simulator.viz.offscreen import can_render
 from simulator.viz.particles import plot_particles
 from simulator.viz.scene import render_field, render_soc
@@ -18,9 +21,12 @@ __all__ = [
     "can_render",
     "mean_losses",
     "plot_comparison",
+    "plot_cycles",
     "plot_electrode",
+    "plot_gitt",
     "plot_losses",
     "plot_metrics",
+    "plot_nickel_profile",
     "plot_particles",
     "plot_segmentation",
     "plot_slices",

@@ -69,8 +69,8 @@ def plot_comparison(
         for number, (run, full) in enumerate(zip(runs, filled, strict=True)):
             if full:
                 x, parts, _ = newest_half_cycles(run)
-                for part, _ in parts:
-                    ax.plot(x[part], run.timeseries["voltage_volt"][part], **line_style(number))
+                for half in parts:
+                    ax.plot(x[half.rows], run.timeseries["voltage_volt"][half.rows], **line_style(number))
         ax.set(xlabel=labels.pop(), ylabel="Cell voltage [V]")
         ax.spines[["top", "right"]].set_visible(False)
         if stacked:

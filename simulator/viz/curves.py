@@ -2,33 +2,39 @@
 
 import os
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from simulator.errors import ConfigError
-from simulator.geometry.phases import AM
+from simulator.protocol.half_cycles import HalfCycle, find_half_cycles
 from simulator.viz.fields import Run, parameter, soc_field, to_soc
 from simulator.viz.figures import BLUE, RED, STYLE, save
 
 #: What the sign of the current is called.
 DIRECTIONS = {1: "charge", -1: "discharge", 0: None}
+#: Colours of the cycles by their number; the palest yellows would be lost on white.
+CYCLE_MAP = ListedColormap(mpl.colormaps["viridis"](np.linspace(0.0, 0.9, 256)))
+_FEW = 2  # cycles that are told apart by shades of the colours of charge and discharge
 
 
 def plot_voltage(run: Run, path: str | os.PathLike[str]) -> Path:
     """Voltage, and below it mean SOC with its spread, against specific capacity [mAh/g AM].
 
-    Each charge and each discharge starts at zero. Against time if `am.density` is not in the parameters or
-    no current ever flows. Bands: minimum to maximum and 10 to 90 % of the active-material voxels, as far as
-    the run stored them (columns `sto_min`, `sto_max`, `sto_p10`, `sto_p90`, or else from the saved fields).
+    Each charge and each discharge starts at zero. More than two cycles are coloured by their number. Against time if
+    the mass of active material is not known or no current ever flows. Bands of the last charge and discharge: minimum
+    to maximum and 10 to 90 % of the active-material voxels, as far as the run stored them (columns `sto_min`,
+    `sto_max`, `sto_p10`, `sto_p90`, or else from the saved fields).
 
     **Errors:** ConfigError without time-series rows, or for an unknown extension.
     """
@@ -38,20 +44,30 @@ def plot_voltage(run: Run, path: str | os.PathLike[str]) -> Path:
         raise ConfigError("The run holds no time-series rows, so there is no curve to draw.")
     x, parts, label = half_cycles(run)
     bands = _soc_statistics(run) if parameter(run, "am.sto_window") is not None else {}
+    by_cycle = len({half.cycle for half in parts}) > _FEW
+    shades = ScalarMappable(Normalize(parts[0].cycle, parts[-1].cycle), CYCLE_MAP)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.5, 4.4 if bands else 2.8), layout="constrained")
+        figure = Figure(figsize=(4.1 if by_cycle else 3.5, 4.4 if bands else 2.8), layout="constrained")
         axes = figure.subplots(2 if bands else 1, 1, sharex=True, squeeze=False)[:, 0]
         drawn: set[str] = set()
-        last = {sign: number for number, (_, sign) in enumerate(parts)}
-        for number, (rows, sign) in enumerate(parts):
-            name = DIRECTIONS[sign]
-            newest = number == last[sign]
-            colour = _shade(RED if sign < 0 else BLUE, 1.0 if newest else 0.3 + 0.4 * number / len(parts))
-            axes[0].plot(x[rows], series["voltage_volt"][rows], color=colour, label=name if newest else None)
+        last = {half.direction: number for number, half in enumerate(parts)}
+        for number, half in enumerate(parts):
+            newest = number == last[half.direction]
+            if by_cycle:
+                style: dict[str, Any] = {"color": shades.to_rgba(np.array([half.cycle]))[0], "lw": 0.8}
+            else:
+                strength = 1.0 if newest else 0.3 + 0.4 * number / len(parts)
+                style = {"color": _shade(RED if half.direction < 0 else BLUE, strength)}
+            name = DIRECTIONS[half.direction]
+            axes[0].plot(x[half.rows], series["voltage_volt"][half.rows], label=name if newest else None, **style)
             if bands:
-                drawn |= _draw_soc(axes[1], bands, x, rows, colour, newest)
+                drawn |= _draw_soc(axes[1], bands, x, half.rows, style, newest)
         axes[0].set_ylabel("Cell voltage [V]")
-        if any(sign for _, sign in parts):
+        if by_cycle:
+            bar = figure.colorbar(shades, ax=axes[0], location="top", aspect=30, pad=0.02)
+            bar.set_label("Cycle (charges rise, discharges fall)")
+            bar.locator = MaxNLocator(nbins=6, integer=True)
+        elif any(half.direction for half in parts):
             axes[0].legend(title=f"{len(parts)} half-cycles, last ones dark" if len(parts) > 2 else None)
         if run.status != "finished":
             axes[0].set_title(f"run status: {run.status}")
@@ -65,25 +81,19 @@ def plot_voltage(run: Run, path: str | os.PathLike[str]) -> Path:
         return save(figure, path)
 
 
-def half_cycles(run: Run) -> tuple[np.ndarray, list[tuple[slice, int]], str]:
-    """x of every row, the half-cycles as (rows, sign of the current), and the axis label."""
-    times, current = run.timeseries["test_time_second"], run.timeseries["current_ampere"]
-    density = parameter(run, "am.density")
-    if not isinstance(density, int | float) or density <= 0 or not current.any():
+def half_cycles(run: Run) -> tuple[np.ndarray, list[HalfCycle], str]:
+    """x of every row, the half-cycles (one, without direction, if there is no capacity), and the axis label."""
+    series = run.timeseries
+    times, current = series["test_time_second"], series["current_ampere"]
+    parts = find_half_cycles(current, series.get("cycle_count"))
+    if not np.isfinite(run.am_mass) or not any(half.direction for half in parts):
         unit, factor = ("h", 3600.0) if times[-1] >= 3600.0 else ("s", 1.0)
-        return times / factor, [(slice(0, times.size), 0)], f"Time [{unit}]"
-    mass = float(density) * float(np.count_nonzero(run.phase == AM)) * float(np.prod(run.voxel_size))  # [kg]
-    capacity = run.capacity / 3.6 / (1e3 * mass)  # C -> mAh, kg -> g
-    # a rest belongs to the half-cycle before it; one at the start to the first half-cycle
-    sign = np.sign(current).astype(int)
-    flowing = np.flatnonzero(sign)
-    sign = sign[flowing[np.maximum(np.searchsorted(flowing, np.arange(sign.size), side="right") - 1, 0)]]
-    starts = [0, *(np.flatnonzero(np.diff(sign)) + 1).tolist(), sign.size]
-    x, parts = np.empty_like(capacity), []
-    for a, b in pairwise(starts):
+        return times / factor, [HalfCycle(slice(0, times.size), 0, 1)], f"Time [{unit}]"
+    capacity = run.capacity / 3.6 / (1e3 * run.am_mass)  # C -> mAh, kg -> g
+    x = np.empty_like(capacity)
+    for half in parts:
         # the charge counted so far belongs to the row before: rows are ends of time steps
-        x[a:b] = np.abs(capacity[a:b] - capacity[max(a - 1, 0)])
-        parts.append((slice(a, b), int(sign[a])))
+        x[half.rows] = np.abs(capacity[half.rows] - capacity[max(half.rows.start - 1, 0)])
     return x, parts, r"Specific capacity [mAh g$^{-1}$ active material]"
 
 
@@ -120,7 +130,7 @@ def _draw_soc(
     soc: Mapping[str, np.ndarray],
     x: np.ndarray,
     rows: slice,
-    colour: tuple[float, float, float],
+    style: Mapping[str, Any],
     newest: bool,
 ) -> set[str]:
     """Mean SOC of one half-cycle, and its spread if it is the newest of its direction.
@@ -131,9 +141,9 @@ def _draw_soc(
     for low, high, alpha in (("low", "high", 0.16), ("p10", "p90", 0.34)):
         # bands from the saved fields may not reach to this half-cycle
         if newest and low in soc and high in soc and np.isfinite(soc[low][rows]).any():
-            ax.fill_between(x[rows], soc[low][rows], soc[high][rows], color=colour, alpha=alpha, lw=0)
+            ax.fill_between(x[rows], soc[low][rows], soc[high][rows], color=style["color"], alpha=alpha, lw=0)
             drawn.add(low)
-    ax.plot(x[rows], soc["mean"][rows], color=colour)
+    ax.plot(x[rows], soc["mean"][rows], **style)
     return drawn
 
 

@@ -40,7 +40,9 @@ class Run(Protocol):
     @property
     def status(self) -> str: ...
     @property
-    def capacity(self) -> np.ndarray: ...
+    def capacity(self) -> np.ndarray: ...  # charge passed since the start [C]
+    @property
+    def am_mass(self) -> float: ...  # [kg], NaN if not known
     def field(self, name: str, index: int | None = None) -> np.ndarray: ...
 
 

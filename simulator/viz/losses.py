@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from simulator.errors import ConfigError
+from simulator.protocol.half_cycles import HalfCycle
 from simulator.viz.curves import DIRECTIONS, half_cycles
 from simulator.viz.fields import Run
 from simulator.viz.figures import BLACK, BLUE, GREEN, ORANGE, PINK, RED, SKY, STYLE, YELLOW, save
@@ -62,11 +63,11 @@ def mean_losses(run: Run, rows: slice | None = None) -> dict[str, float]:
     return means
 
 
-def newest_half_cycles(run: Run) -> tuple[np.ndarray, list[tuple[slice, int]], str]:
-    """The last charge and the last discharge, in the order they ran: x of all rows, (rows, sign), axis label."""
+def newest_half_cycles(run: Run) -> tuple[np.ndarray, list[HalfCycle], str]:
+    """The last charge and the last discharge, in the order they ran, as `half_cycles` gives all."""
     x, parts, label = half_cycles(run)
-    last = {sign: number for number, (_, sign) in enumerate(parts)}
-    return x, [part for number, part in enumerate(parts) if number == last[part[1]]], label
+    last = {half.direction: number for number, half in enumerate(parts)}
+    return x, [half for number, half in enumerate(parts) if number == last[half.direction]], label
 
 
 def plot_losses(run: Run, path: str | os.PathLike[str]) -> Path:
@@ -88,7 +89,7 @@ def plot_losses(run: Run, path: str | os.PathLike[str]) -> Path:
         figure = Figure(figsize=(2.5 + 2.8 * len(parts), 4.8), layout="constrained")
         axes = figure.subplots(2, len(parts), sharex="col", sharey="row", squeeze=False)
         drawn: dict[str, Any] = {}
-        for column, (rows, sign) in enumerate(parts):
+        for column, (rows, sign, _) in enumerate(parts):
             _draw_voltages(axes[0, column], run, x, rows, sign)
             drawn |= _draw_stack(axes[1, column], run, x, rows, sign)
             axes[1, column].set_xlabel(label)
@@ -144,9 +145,9 @@ def _draw_stack(ax: Axes, run: Run, x: np.ndarray, rows: slice, sign: int) -> di
     return drawn
 
 
-def _legend(figure: Figure, run: Run, parts: Sequence[tuple[slice, int]], drawn: Mapping[str, Any]) -> None:
+def _legend(figure: Figure, run: Run, parts: Sequence[HalfCycle], drawn: Mapping[str, Any]) -> None:
     """The causes in the order of the stack, each with its mean in every half-cycle that is drawn."""
-    means = [mean_losses(run, rows) for rows, _ in parts]
+    means = [mean_losses(run, rows) for rows, _, _ in parts]
     numbers = {name: " | ".join(_millivolts(1e3 * mean[name]) for mean in means) for name in causes(run)}
     total = " | ".join(_millivolts(1e3 * sum(mean.values())) for mean in means)
     handles: list[Any] = [Line2D([], [], color="k", lw=1.2)]
@@ -157,7 +158,7 @@ def _legend(figure: Figure, run: Run, parts: Sequence[tuple[slice, int]], drawn:
     for name in [name for name in causes(run) if name not in drawn]:
         handles.append(Line2D([], [], lw=0))
         texts.append(f"{cause_style(name)[0]}: {numbers[name]}, not drawn")
-    which = " | ".join(filter(None, (DIRECTIONS[sign] for _, sign in parts)))
+    which = " | ".join(filter(None, (DIRECTIONS[sign] for _, sign, _ in parts)))
     title = f"Mean loss [mV]\n{which}".strip()
     figure.legend(handles, texts, title=title, loc="outside right lower", alignment="left", fontsize=6.5)
 

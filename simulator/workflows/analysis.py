@@ -29,18 +29,18 @@ def pulse_resistance(run: Curve, after: float = 10.0) -> list[PulseResistance]:
     r"""Resistance of every change of current, `after` [s] it: $R = A\,[V(t+\Delta t)-V(t^-)]/[I(t^+)-I(t^-)]$.
 
     **Arguments:** a solution or a result. Runs hold a state exactly 10 s after each change of current; for another
-    `after` ask for it with `times`. The first step is measured against open circuit.
+    `after` ask for it with `times`. The first step is measured against open circuit (NaN in files without `ocv_volt`).
 
     **Returns:** one entry per protocol step that changes the current, keeps it and lasts that long, in ohm m2 of
     cross-section. Constant voltage and profiles, whose current goes on to change, have none.
     """
     series = run.timeseries
     time, volts, current = (series[n] for n in ("test_time_second", "voltage_volt", "current_ampere"))
-    number = series["step_count"]
+    number, ocv = series["step_count"], series.get("ocv_volt", np.full(time.size, np.nan))
     found = []
     for k in np.flatnonzero(np.diff(number, prepend=-1.0)):
         # before the first row: open circuit, no current
-        v0, i0 = (volts[k - 1], current[k - 1]) if k else (series["ocv_volt"][0], 0.0)
+        v0, i0 = (volts[k - 1], current[k - 1]) if k else (ocv[0], 0.0)
         late = np.flatnonzero((number == number[k]) & (np.abs(time - time[k] - after) <= 1e-6 * after))
         steady = late.size > 0 and abs(current[late[0]] - current[k]) <= 1e-9 * abs(current[k])
         if not steady or current[k] == i0:

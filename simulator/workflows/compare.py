@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.errors import ConfigError
-from simulator.geometry.phases import AM
 from simulator.io import RunResult
 from simulator.viz.fields import parameter
+from simulator.workflows.cycles import mean_voltages
 from simulator.workflows.view import STILLS, open_run, run_name
 
 _ABSENT = "-"
@@ -30,26 +30,17 @@ def key_numbers(run: RunResult) -> dict[str, float]:
     Capacity is the largest charge between any two states of the run, utilisation its share of what all active
     material holds in `am.sto_window`. Mean voltages are weighted by the charge that passed.
     """
-    dz, dy, dx = run.voxel_size
-    mass = parameter(run, "derived.am_mass_kg")
-    if mass is None and parameter(run, "am.density"):
-        mass = float(parameter(run, "am.density")) * float(np.count_nonzero(run.phase == AM)) * dz * dy * dx
-    series = run.timeseries
-    time, voltage = (series[name] for name in ("test_time_second", "voltage_volt"))
+    time, voltage = run.timeseries["test_time_second"], run.timeseries["voltage_volt"]
     passed = np.append(run.capacity, 0.0)
     charge = float(passed.max() - passed.min())
     numbers: dict[str, float] = {}
-    if mass:
-        numbers["capacity [mAh/g AM]"] = charge / 3.6 / (1e3 * mass)
+    if np.isfinite(run.am_mass):
+        numbers["capacity [mAh/g AM]"] = charge / 3.6 / (1e3 * run.am_mass)
     numbers["capacity [mAh/cm2]"] = charge / 3.6 / (1e4 * run.area)
     theoretical = parameter(run, "derived.theoretical_capacity_C")
     if theoretical:
         numbers["utilisation [%]"] = 100.0 * charge / float(theoretical)
-    for sign, name in ((1, "charge"), (-1, "discharge")):
-        # a row holds the end of its time step
-        flow = np.maximum(sign * np.diff(run.capacity), 0.0)
-        if flow.sum() > 0.0:
-            numbers[f"mean {name} voltage [V]"] = float((voltage[1:] * flow).sum() / flow.sum())
+    numbers |= {f"mean {word} voltage [V]": volts for word, volts in mean_voltages(run).items()}
     if voltage.size:
         numbers["final voltage [V]"] = float(voltage[-1])
         numbers["simulated time [h]"] = float(time[-1]) / 3600.0

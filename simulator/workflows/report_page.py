@@ -14,6 +14,7 @@ from simulator.errors import ConfigError
 from simulator.io import RunResult
 from simulator.viz.fields import parameter
 from simulator.workflows.compare import key_numbers, loss_numbers, readable
+from simulator.workflows.derived import CYCLES, GITT, plots
 from simulator.workflows.html_page import document, figure, quantity, section, table
 from simulator.workflows.report import ADVICE
 from simulator.workflows.view import open_run, run_name, sorted_fields
@@ -43,7 +44,11 @@ _CAPTIONS = {
     "slices": "Mid-plane slices halfway through the run and at its end.",
     "fields": "All saved fields at the end of the run.",
     "particles": "State of charge of every particle over time, and at the end against its coverage and size.",
+    CYCLES: "Capacities, efficiencies, mean voltages and resistances against the number of the cycle.",
+    GITT: "Titration: the curve, the voltage after each rest, and the apparent diffusivity from each pulse.",
 }
+#: titles of the sections that only some protocols have
+_EVALUATIONS = {CYCLES: "Cycles", GITT: "Titration"}
 
 
 def write_report(
@@ -154,6 +159,7 @@ def _figures(run: RunResult) -> list[str]:
     fields = sorted_fields(run)
     plans: dict[str, tuple[str, Callable[[Path], Path]]] = {
         "voltage": ("Voltage", lambda file: viz.plot_voltage(run, file)),
+        **{name: (_EVALUATIONS[name], draw) for name, draw in plots(run).items()},
         "losses": ("Where the voltage goes", lambda file: viz.plot_losses(run, file)),
         "soc": ("State of charge in 3D", lambda file: viz.render_soc(run, file)),
         "slices": ("Slices", lambda file: viz.plot_slices(run, file)),

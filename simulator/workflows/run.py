@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from simulator.io import RunResult, collect_provenance, read_result, write_bdf_c
 from simulator.model import Progress, SolverOptions, build_cell
 from simulator.model.simulate import check_arguments
 from simulator.protocol import parse_protocol
+from simulator.workflows.derived import plots, write_tables
 from simulator.workflows.electrode import read_electrode
 from simulator.workflows.folder import (
     CONFIG,
@@ -136,14 +138,15 @@ def _show_again(config: "RunConfig", folder: Path, console: Console, notes: Cons
 
 
 def _write_beside(config: "RunConfig", folder: Path, notes: Console) -> None:
-    """Curve and pictures of the result in `folder`; what cannot be written is said."""
+    """Curve, tables and pictures of the result in `folder`; what cannot be written is said."""
     try:
         result = read_result(folder / RESULT)
         write_bdf_csv(folder / CURVE, result.timeseries, ambient_temperature=float(result.parameters["temperature"]))
+        write_tables(result, folder)
         if config.output.pictures:
             draw(result, folder, notes)
     except OSError as error:  # a full disk: what has been computed is safe
-        notes.print(f"Curve or pictures could not be written: {error.strerror or error}.", soft_wrap=True)
+        notes.print(f"Curve, tables or pictures could not be written: {error.strerror or error}.", soft_wrap=True)
 
 
 def _conclude(
@@ -218,8 +221,10 @@ def draw(result: RunResult, folder: Path, notes: Console) -> None:
         pictures["losses.png"] = viz.plot_losses
     if result.particles is not None:
         pictures["particles.png"] = viz.plot_particles
-    for name, plot in pictures.items():
+    drawings: dict[str, Callable[[Path], Path]] = {n: partial(plot, result) for n, plot in pictures.items()}
+    drawings |= {f"{name}.png": plot for name, plot in plots(result).items()}
+    for name, plot in drawings.items():
         try:
-            plot(result, folder / name)
+            plot(folder / name)
         except ConfigError as error:
             notes.print(f"{name} was not drawn: {error}", soft_wrap=True)

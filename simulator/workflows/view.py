@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from simulator.errors import ConfigError
-from simulator.io import RunResult, read_result
+from simulator.io import RunResult, read_result, write_table
 from simulator.units import parse_quantity
+from simulator.workflows.derived import plots
 from simulator.workflows.folder import RESULT
+from simulator.workflows.nickel import nickel_profile
 
 if TYPE_CHECKING:
     from simulator.viz.fields import Limits
@@ -33,6 +35,11 @@ class ViewOptions:
     frames: int | None = None  # at most so many saved steps
     limits: tuple[float, float] | None = None  # colour range, in the unit of the colour bar
     slices: bool = False  # instead of the 3D view
+    nickel: str | None = None  # particle whose Ni4+/Ni3+ profile is drawn: its number, or "largest"
+    direction: str | None = None  # of that profile: "contact", "z", "y" or "x"
+    length: str | None = None  # of that profile
+    regions: int | None = None  # of that profile
+    spot: str | None = None  # of the microscope
 
 
 def find_result(path: str | os.PathLike[str]) -> Path:
@@ -68,7 +75,8 @@ def view(path: str | os.PathLike[str], options: ViewOptions, console: Console | 
     """Draw what `options` ask for and return the files; their paths go to `console` (stdout by default).
 
     Without an output the pictures are written beside the result file: voltage, losses, particles, SOC in 3D,
-    slices, and slices of all fields; or with a field, its 3D view and slices.
+    slices, slices of all fields, cycles and titration if the run has them; or with a field, its 3D view and slices; or
+    with a particle for `nickel`, its profile as picture and table.
 
     **Errors:** ConfigError for options that contradict each other or the run, before anything is drawn.
     """
@@ -77,7 +85,9 @@ def view(path: str | os.PathLike[str], options: ViewOptions, console: Console | 
     _check_options(options)
     run = open_run(path)
     step = _chosen_step(run, options)
-    if options.output is None:
+    if options.nickel is not None:
+        drawn = _draw_nickel(run, options, step)
+    elif options.output is None:
         drawn = _draw_set(run, options, step, notes)
     else:
         drawn = [_draw_output(run, options, step, Path(options.output).expanduser())]
@@ -95,6 +105,14 @@ def _check_options(options: ViewOptions) -> None:
         if not Path(options.output).expanduser().resolve().parent.is_dir():
             raise ConfigError(f"--output {options.output}: the folder does not exist. Create it first.")
     moving = suffix in MOVIES
+    if options.nickel is None:
+        for name in ("direction", "length", "regions", "spot"):
+            if getattr(options, name) is not None:
+                raise ConfigError(f"--{name} belongs to a profile of nickel: add --nickel PARTICLE.")
+    elif options.field is not None or options.limits is not None or options.slices:
+        raise ConfigError("--nickel draws a profile of its own: leave --field, --range and --slices out.")
+    elif options.output is not None and suffix not in STILLS:
+        raise ConfigError(f"--output {options.output}: a profile is a picture: {', '.join(STILLS)}.")
     if options.fps is not None:
         if not moving:
             raise ConfigError(f"--fps {options.fps:g} needs a movie: give --output FILE.gif or FILE.mp4.")
@@ -128,6 +146,27 @@ def _chosen_step(run: RunResult, options: ViewOptions) -> int | None:
             + (f", 0 to {count - 1} (or -1 for the last)." if count else ".")
         )
     return options.step % count
+
+
+def _draw_nickel(run: RunResult, options: ViewOptions, step: int | None) -> list[Path]:
+    """Profile of Ni4+/Ni3+ in one particle, as a picture and as a table of the same name."""
+    from simulator.viz import plot_nickel_profile
+
+    name = options.nickel or ""
+    profile = nickel_profile(
+        run,
+        int(name) if name.isdecimal() else name,
+        t=None if step is None else float(run.field_times[step]),
+        direction=options.direction or "contact",
+        length=options.length,
+        regions=4 if options.regions is None else options.regions,
+        spot=options.spot or 0.0,
+    )
+    picture = run.path.parent / f"nickel_{profile.particle}.png"
+    if options.output is not None:
+        picture = Path(options.output).expanduser()
+    drawn = plot_nickel_profile(profile, picture)
+    return [drawn, write_table(picture.with_suffix(".csv"), profile.columns())]
 
 
 def _draw_output(run: RunResult, options: ViewOptions, step: int | None, output: Path) -> Path:
@@ -187,6 +226,7 @@ def _draw_set(run: RunResult, options: ViewOptions, step: int | None, notes: Con
             "soc_3d.png": lambda file: viz.render_soc(run, file, last),
             "slices.png": lambda file: viz.plot_slices(run, file, indices=indices),
             "fields.png": lambda file: viz.plot_slices(run, file, indices=[last], fields=sorted_fields(run)),
+            **{f"{name}.png": plot for name, plot in plots(run).items()},
         }
         if options.slices:
             del draw["soc_3d.png"]

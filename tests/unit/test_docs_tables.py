@@ -32,6 +32,9 @@ from simulator.protocol.parse import PARSERS
 from simulator.resources import config_groups
 from simulator.units import DIMENSIONS, known_unit
 from simulator.workflows import report_page, trust
+from simulator.workflows.capacity_losses import CapacityLosses
+from simulator.workflows.cycles import CYCLE_OUTPUTS
+from simulator.workflows.nickel import nickel_profile
 from simulator.workflows.report import ADVICE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,10 +141,12 @@ def test_page_lists_the_columns_and_values_of_trust(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tiny_stack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a short run with pictures and report."""
+    """The folder of a short run with all that a protocol can bring: pulses with rests, charge and discharge."""
     place = tmp_path_factory.mktemp("outputs") / "run"
     words = ["geometry=file", f"geometry.path={tiny_stack}", "geometry.labels={electrolyte: 0, am: 1, cbd: 2}"]
-    assert cli.main(["run", *words, "protocol.steps=[Charge at C/2 for 2 min]", f"output.dir={place}"]) == 0
+    pulse, rest = "Charge at C/2 for 1 min", "Rest for 1 min"
+    steps = f"protocol.steps=[{pulse}, {rest}, {pulse}, {rest}, Discharge at C/2 for 1 min]"
+    assert cli.main(["run", *words, steps, f"output.dir={place}"]) == 0
     return place
 
 
@@ -150,6 +155,22 @@ def test_page_lists_the_files_of_a_run(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} - {"report.html"} == set(
         first_names(tables(OUTPUTS)["file"])
     ) - during
+
+
+def test_page_lists_the_columns_of_the_evaluations(folder: Path) -> None:
+    heads = {}
+    for name in ("cycles", "gitt"):
+        with (folder / f"{name}.csv").open(encoding="utf-8") as stream:
+            heads[name] = next(csv.reader(stream))
+    page = tables(OUTPUTS)
+    followed = [f"{heading} [{unit}]" for unit, heading, _ in CYCLE_OUTPUTS.values()]
+    told = first_names(page["column of cycles.csv"])
+    both = [name.replace("WAY", way) for name in told for way in ("charge", "discharge") if "WAY" in name]
+    assert set(heads["cycles"]) | set(followed) == {*both, *(name for name in told if "WAY" not in name)}
+    assert heads["gitt"] == first_names(page["column of gitt.csv"])
+    assert list(CapacityLosses._fields) == first_names(page["entry of capacity_losses"])
+    profile = nickel_profile(read_result(folder / "run.vtkhdf"))
+    assert list(profile.columns()) == first_names(page["column of nickel_N.csv"])
 
 
 def test_page_lists_every_line_of_the_closing_table(folder: Path) -> None:

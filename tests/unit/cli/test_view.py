@@ -43,9 +43,31 @@ def test_the_extension_chooses_what_is_written(make_result, tmp_path, monkeypatc
     assert not list(folder.glob("*.png"))
 
 
+def test_nickel_of_a_particle_as_picture_and_table(make_result, tmp_path, monkeypatch, capsys):
+    folder = make_result()
+    assert main(["view", str(folder), "--nickel", "largest", "--direction", "z", "--spot", "0.1um"]) == 0
+    assert capsys.readouterr().out.split() == [str(folder / "nickel_1.png"), str(folder / "nickel_1.csv")]
+    head, *rows = (folder / "nickel_1.csv").read_text().splitlines()
+    assert head.startswith("position [m],Ni4+/Ni3+ [-]") and len(rows) == 4
+    monkeypatch.chdir(tmp_path)
+    words = ["--nickel", "1", "--regions", "2", "--time", "0.5h", "--output", "n.pdf"]
+    assert main(["view", str(folder), *words]) == 0
+    assert capsys.readouterr().out.split() == ["n.pdf", "n.csv"]
+    assert len((tmp_path / "n.csv").read_text().splitlines()) == 3
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        (["--nickel", "5"], "no particle 5: give a number from 1 to 1"),
+        (["--nickel", "big"], "or 'largest'"),
+        (["--nickel", "1", "--direction", "up"], "invalid choice"),
+        (["--nickel", "1", "--length", "2 kg"], "length has the unknown length unit"),
+        (["--nickel", "1", "--regions", "90"], "shorter than a voxel"),
+        (["--nickel", "1", "--field", "sto"], "leave --field"),
+        (["--nickel", "1", "--output", "a.html"], "a profile is a picture"),
+        (["--spot", "1um"], "add --nickel PARTICLE"),
+        (["--regions", "3"], "add --nickel PARTICLE"),
         (["--field", "phi"], "Did you mean 'phi_e'"),
         (["--time", "2 h"], "0 to 3600 s (1 h)"),
         (["--time", "soon"], "must be a time"),

@@ -7,7 +7,7 @@ from simulator.errors import ConfigError
 from simulator.io import accumulate_capacity, read_bdf_csv, write_bdf_csv
 
 HEADER = (
-    "Test Time / s,Voltage / V,Current / A,Cycle Count / 1,Step Count / 1,Ambient Temperature / degC,"
+    "Test Time / s,Voltage / V,Current / A,Step Count / 1,Cycle Count / 1,Ambient Temperature / degC,"
     "Charging Capacity / Ah,Discharging Capacity / Ah"
 )
 
@@ -28,14 +28,14 @@ def test_headings_are_exactly_those_of_the_format(tmp_path, series):
     path = write_bdf_csv(tmp_path / "a.bdf.csv", series, ambient_temperature=333.15)
     lines = path.read_text().splitlines()
     assert lines[0] == HEADER
-    assert lines[1] == "0.0,3.5,2.0,1,0,60.0,0.0,0.0"
+    assert lines[1] == "0.0,3.5,2.0,0,1,60.0,0.0,0.0"
     assert len(lines) == 6
 
 
 def test_what_is_unknown_is_an_empty_cell(tmp_path, series):
     del series["cycle_count"]
     path = write_bdf_csv(tmp_path / "a.bdf.csv", series)
-    assert path.read_text().splitlines()[1] == "0.0,3.5,2.0,,0,,0.0,0.0"
+    assert path.read_text().splitlines()[1] == "0.0,3.5,2.0,0,1,,0.0,0.0"
     assert np.isnan(read_bdf_csv(path)["ambient_temperature_celsius"]).all()
 
 
@@ -75,6 +75,21 @@ def test_capacities_of_the_solver_win_over_the_integral_of_the_rows(tmp_path, se
     known = {"charging_capacity_ah": np.arange(5.0), "discharging_capacity_ah": np.zeros(5)}
     read = read_bdf_csv(write_bdf_csv(tmp_path / "a.bdf.csv", series | known))
     np.testing.assert_array_equal(read["charging_capacity_ah"], np.arange(5.0))
+
+
+def test_the_charge_that_the_solver_counted_wins_over_the_integral_of_the_rows(tmp_path, series):
+    counted = {"charge_coulomb": np.array([0.0, 3600.0, 7300.0, 3700.0, 100.0])}
+    read = read_bdf_csv(write_bdf_csv(tmp_path / "a.bdf.csv", series | counted))
+    # rounding of a sum
+    np.testing.assert_allclose(read["charging_capacity_ah"], np.array([0, 3600, 7300, 7300, 7300]) / 3600, rtol=1e-15)
+    np.testing.assert_allclose(read["discharging_capacity_ah"], np.array([0, 0, 0, 3600, 7200]) / 3600, rtol=1e-15)
+
+
+def test_cycles_are_those_of_the_run_or_counted_by_the_direction_of_the_current(tmp_path, series):
+    again = {name: np.concatenate([values, values]) for name, values in series.items()}
+    assert read_bdf_csv(write_bdf_csv(tmp_path / "a.bdf.csv", again))["cycle_count"].tolist() == [1] * 5 + [2] * 5
+    given = series | {"cycle_count": np.array([3.0, 3, 4, 4, 4])}
+    assert read_bdf_csv(write_bdf_csv(tmp_path / "b.bdf.csv", given))["cycle_count"].tolist() == [3, 3, 4, 4, 4]
 
 
 def test_an_empty_time_series_gives_headings_only(tmp_path):

@@ -337,6 +337,30 @@ def test_results_are_read_only(run_file):
             array[...] = 0
 
 
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"derived": {"am_mass_kg": 2e-14}, "am.density": 1.0}, 2e-14),
+        ({"am.density": 4780.0}, 4780.0 * np.count_nonzero(phase_image() == 1) * np.prod(VOXEL)),
+        (PARAMETERS, 4780.0 * np.count_nonzero(phase_image() == 1) * np.prod(VOXEL)),
+        ({"am.density": "a function"}, np.nan),
+        ({}, np.nan),
+    ],
+)
+def test_mass_of_active_material_is_the_stored_one_or_follows_from_the_density(tmp_path, parameters, expected):
+    path = tmp_path / "run.vtkhdf"
+    new_writer(path, parameters=parameters).finish("finished", {}, {}, {})
+    assert read_result(path).am_mass == pytest.approx(expected, nan_ok=True)
+
+
+def test_charge_that_the_solver_counted_is_the_capacity(tmp_path):
+    path = tmp_path / "run.vtkhdf"
+    writer = new_writer(path, timeseries_specs={"charge_coulomb": ("C", "Charge")})
+    writer.append_timeseries([row(t, charge_coulomb=2e-9 * t) for t in (0.0, 5.0)])  # twice the current times t
+    writer.finish("finished", {}, {}, {})
+    assert read_result(path).capacity.tolist() == [0.0, 1e-8]
+
+
 def test_capacity_is_the_charge_passed(run_file):
     # constant 1 nA: capacity [C] is current times time, exact to rounding of 3600 s/h
     run = read_result(run_file)

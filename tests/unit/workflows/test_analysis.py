@@ -52,6 +52,13 @@ def test_a_current_that_goes_on_to_change_has_no_resistance():
     assert [p.step for p in pulse_resistance(curve(rows))] == [1]
 
 
+def test_without_an_open_circuit_voltage_only_the_first_step_has_no_resistance():
+    series = {name: values for name, values in RUN.timeseries.items() if name != "ocv_volt"}
+    assert len(pulse_resistance(SimpleNamespace(timeseries=series, area=2e-4))) == 2
+    one = {name: values[2:5] for name, values in series.items()}
+    assert np.isnan(pulse_resistance(SimpleNamespace(timeseries=one, area=2e-4))[0].resistance)
+
+
 def test_a_run_that_starts_with_a_current_is_measured_against_open_circuit():
     rows = [(0.0, 3.75, 1e-3, 1.0, 3.7), (10.0, 3.8, 1e-3, 1.0, 3.71)]
     assert pulse_resistance(curve(rows))[0].resistance == pytest.approx(0.1 / 1e-3 * 2e-4)

@@ -13,6 +13,9 @@ from simulator.cli import main
 from simulator.config import load
 from simulator.errors import ConfigError, GeometryError
 from simulator.io import read_result
+from simulator.materials import load_parameter_set
+from simulator.protocol.half_cycles import find_half_cycles
+from simulator.workflows.capacity_losses import capacity_losses
 from simulator.workflows.folder import LOCK
 from simulator.workflows.run import RunOutcome, run
 
@@ -47,6 +50,8 @@ def test_run_leaves_every_file_and_the_table(outcome: tuple[RunOutcome, str]) ->
         "slices.png",
         "losses.png",
         "particles.png",
+        "cycles.csv",
+        "cycles.png",
     }
     for line in ("capacity [mAh/g AM]", "utilisation [%]", "live share", "isolated share", "balance error, salt"):
         assert line in text
@@ -131,6 +136,41 @@ def test_table_names_losses_and_pulse_resistance(outcome: tuple[RunOutcome, str]
     assert "mean loss, charge transfer [mV]" in text
     assert "resistance 10 s into step 1 [ohm cm2]" in text
     assert all(ended.summary[f"resistance 10 s into step {n} [ohm cm2]"] > 0 for n in (1, 2, 3))
+
+
+def test_cycles_beside_the_run_agree_with_the_solver_and_the_curve(outcome: tuple[RunOutcome, str]) -> None:
+    ended, _ = outcome
+    with (ended.folder / "cycles.csv").open() as stream:
+        (cycle,) = csv.DictReader(stream)
+    with (ended.folder / "curve.bdf.csv").open() as stream:
+        *_, last = csv.DictReader(stream)
+    # both come from the charge that the solver counted
+    for word, heading in (("charge", "Charging Capacity / Ah"), ("discharge", "Discharging Capacity / Ah")):
+        assert float(cycle[f"{word} capacity [Ah]"]) == pytest.approx(float(last[heading]), rel=1e-12)
+    mean = float(cycle["mean discharge voltage [V]"])
+    assert float(cycle["voltage at the end of discharge [V]"]) < mean < float(cycle["mean charge voltage [V]"])
+    assert float(cycle["resistance 10 s into discharge [ohm cm2]"]) == pytest.approx(
+        ended.summary["resistance 10 s into step 3 [ohm cm2]"]
+    )
+
+
+def test_the_ledger_of_a_real_charge_adds_up(outcome: tuple[RunOutcome, str]) -> None:
+    result = outcome[0].result
+    parameters = load_parameter_set("nmc811_peo_60c")
+    ocp, temperature = parameters["am.ocp"].value, parameters["temperature"].value
+    charge, discharge = find_half_cycles(result.timeseries["current_ampere"])
+    for half in (charge, discharge):
+        derived = result.parameters["derived"]
+        found = capacity_losses(
+            {name: values[half.rows] for name, values in result.timeseries.items()},
+            theoretical_capacity=derived["theoretical_capacity_C"],
+            sto_window=parameters["am.sto_window"].value,
+            ocv=lambda sto: float(ocp(sto, temperature)),
+            isolated_share=sum(derived["isolated_share"].values()),
+        )
+        # mean stoichiometry and charge are independent sums; the run is balanced to 1e-9
+        assert abs(found.remainder) <= 1e-9 * found.theoretical
+        assert found.delivered > 0 and found.polarisation > 0 and found.salt > 0 and found.isolated > 0
 
 
 def test_a_finished_run_is_shown_again_and_not_repeated(
