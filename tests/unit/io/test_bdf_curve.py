@@ -86,6 +86,7 @@ def test_the_charge_that_the_solver_counted_wins_over_the_integral_of_the_rows(t
 
 
 def test_cycles_are_those_of_the_run_or_counted_by_the_direction_of_the_current(tmp_path, series):
+    del series["cycle_count"]
     again = {name: np.concatenate([values, values]) for name, values in series.items()}
     assert read_bdf_csv(write_bdf_csv(tmp_path / "a.bdf.csv", again))["cycle_count"].tolist() == [1] * 5 + [2] * 5
     given = series | {"cycle_count": np.array([3.0, 3, 4, 4, 4])}
