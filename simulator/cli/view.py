@@ -45,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
   voxelyte view outputs/demo --nickel largest --time 5h Ni4+/Ni3+ along a line through a particle of NMC811
 
 Fields: sto (drawn as state of charge), phi_s, phi_e, c_e, j, film_thickness, decomposed_charge, as far as the
-run saved them. Movies and pages keep one colour range for all steps. Without OpenGL, slices stand in for 3D pictures; pages need none.""",
+run saved them. Movies and pages keep one colour range for all steps.
+Without OpenGL, slices stand in for 3D pictures; pages need none.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

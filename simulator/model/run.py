@@ -399,6 +399,7 @@ class Run:
             "step_count": float(moment.number),
             "cycle_count": float(moment.cycle.number),
             "charge_coulomb": moment.charge,
+            "throughput_coulomb": moment.throughput,
             **extremes._asdict(),
             **voltage_losses(state.u, state.j, state.side, state.current, self.cell.model),
             **self.observer.side_columns(state, moment.passed),

@@ -19,6 +19,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "step_count": ("1", "Number of the protocol step"),
     "cycle_count": ("1", "Number of the cycle"),
     "charge_coulomb": ("C", "Charge passed since the start, positive on charge"),
+    "throughput_coulomb": ("C", "Charge passed since the start in either direction"),
     "sto_mean": ("1", "Mean stoichiometry of the reacting active material"),
     "sto_std": ("1", "Standard deviation of the stoichiometry"),
     "sto_min": ("1", "Lowest stoichiometry"),

@@ -142,8 +142,8 @@ def cycle_table(run: CycledRun) -> dict[str, np.ndarray]:
     oxidised = bool(np.any(series.get("decomposed_coulomb", 0.0)))
     for output in CYCLE_OUTPUTS:
         if output.column in series and (oxidised or not output.side):
-            values = [_HOW[output.how](series[output.column][span], direction[span]) for span in spans]
-            table[f"{output.heading} [{output.unit}]"] = output.factor * np.array(values)
+            followed = [_HOW[output.how](series[output.column][span], direction[span]) for span in spans]
+            table[f"{output.heading} [{output.unit}]"] = output.factor * np.array(followed)
     return table
 
 

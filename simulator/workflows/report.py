@@ -121,10 +121,9 @@ def _interface(cell: CellFacts, solution: RunFacts) -> dict[str, float]:
     if "interface_resistance_ohm_m2" not in last:
         return {}
     values = {"interface resistance at the end [ohm cm2]": 1e4 * last["interface_resistance_ohm_m2"]}
-    throughput = float(np.sum(np.abs(np.diff(series["charge_coulomb"]))))
     for name, text in SIDE_CHARGES.items():
-        if last[name] > 0 and throughput > 0:
-            values[f"{text} [% of throughput]"] = 100 * last[name] / throughput
+        if last[name] > 0:  # some current has flowed then
+            values[f"{text} [% of throughput]"] = 100 * last[name] / last["throughput_coulomb"]
     if last["decomposed_coulomb"] > 0:
         values |= {
             "decomposed charge [C/m2 of contact]": last["decomposed_coulomb"] / cell.contact_area,

@@ -6,6 +6,7 @@ import pytest
 from simulator.constants import F
 from simulator.errors import ConfigError
 from simulator.model import COLUMNS, FIELDS, SolverOptions, simulate
+from simulator.model.observe import SIDE_FIELDS
 
 OPTIONS = SolverOptions(dt_init=20.0)
 TIMES = [600.0, 0.0, 17.3, 17.30001, 17.3, 333.3, 599.999]
@@ -30,7 +31,7 @@ class Recorder:
     def row(self, row):
         self.rows.append(dict(row))
 
-    def fields(self, time, fields, profiles, particles):
+    def fields(self, time, fields, profiles, tables):
         self.times.append(time)
         for name, values in fields.items():
             self.saved[name].append(values)
@@ -167,7 +168,7 @@ def test_recorder_gets_every_row_and_field_while_the_run_goes_on(charge, tiny):
     np.testing.assert_array_equal([row["test_time_second"] for row in recorder.rows], s.time)
     np.testing.assert_array_equal([row["voltage_volt"] for row in recorder.rows], s.voltage)
     assert recorder.times == list(s.field_times) and recorder.ends == ["finished"]
-    assert recorder.shapes == {name: tiny.phases.shape for name in FIELDS}
+    assert recorder.shapes == {name: tiny.phases.shape for name in FIELDS if name not in SIDE_FIELDS}
     assert recorder.profiles == {"phi_e": (4,), "c_e": (4,)}
 
 
