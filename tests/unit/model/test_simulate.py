@@ -27,6 +27,7 @@ class Recorder:
     def __init__(self):
         self.rows, self.times, self.ends, self.checkpoints = [], [], [], []
         self.saved = {name: [] for name in FIELDS}
+        self.faces = []
 
     def row(self, row):
         self.rows.append(dict(row))
@@ -35,11 +36,15 @@ class Recorder:
         self.times.append(time)
         for name, values in fields.items():
             self.saved[name].append(values)
+        self.faces.append(tables["faces"])
         self.shapes = {name: values.shape for name, values in fields.items()}
         self.profiles = {name: values.shape for name, values in profiles.items()}
 
     def read(self, name, index):
         return self.saved[name][index]
+
+    def read_face(self, name, index):
+        return self.faces[index][name]
 
     def step_done(self, checkpoint):
         self.checkpoints.append(checkpoint())
@@ -172,6 +177,19 @@ def test_recorder_gets_every_row_and_field_while_the_run_goes_on(charge, tiny):
     assert recorder.profiles == {"phi_e": (4,), "c_e": (4,)}
 
 
+def test_of_the_faces_a_run_without_side_reactions_keeps_the_currents_which_add_up(charge):
+    cell, s, _, _ = charge
+    assert s.face_names == ("current_density",)
+    assert s.field_names == tuple(name for name in FIELDS if name not in SIDE_FIELDS)
+    for t in s.field_times:
+        # saved in float32
+        assert np.sum(s.face("current_density", t) * s.faces["area"]) == pytest.approx(s.current[0], rel=1e-6)
+    with pytest.raises(ConfigError, match="no 'film_thickness', only current_density"):
+        s.face("film_thickness")
+    with pytest.raises(ConfigError, match="outside the saved times"):
+        s.face("current_density", t=1e6)
+
+
 def test_callback_sees_every_accepted_step_and_the_done_fraction_rises_to_one(charge):
     _, s, _, progress = charge
     np.testing.assert_array_equal([p.time for p in progress], s.time[1:])
@@ -282,6 +300,8 @@ def test_tighter_tolerance_takes_more_steps_to_the_same_curve(tiny, charge):
         ("Charge at C/2 for 1 min", {"rtol": 0.5}, "rtol must lie"),
         ("Charge at C/2 for 1 min", {"snapshots": 0}, "snapshots"),
         ("Charge at C/2 for 1 min", {"fields": ("soc",)}, "Unknown field 'soc'"),
+        ("Charge at C/2 for 1 min", {"fields": ("film_thickness",)}, r"needs oxidation .*output\.fields"),
+        ("Charge at C/2 for 1 min", {"fields": "sto"}, "tuple of names"),
         ("Charge at C/2 until 9 V", {}, "9"),
     ],
 )
