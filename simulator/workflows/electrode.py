@@ -13,6 +13,7 @@ from simulator.geometry import (
     Electrode,
     RawImage,
     calender,
+    extend,
     generate_electrode,
     label_particles,
     mirror,
@@ -85,8 +86,9 @@ def _placement(config: "GeometryConfig") -> dict[str, Any]:
 
 
 def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
-    """The electrode of a geometry group whose image has been read: turned, cropped, coarsened, resampled, mirrored,
-    rotated, trimmed, calendered, and at last its pores and solid placed anew, each as far as the group asks for it.
+    """The electrode of a geometry group whose image has been read: turned, cropped, coarsened, resampled,
+    extended, mirrored, rotated, trimmed, calendered, and at last its pores and solid placed anew, each as far as the
+    group asks for it.
 
     **Errors:** GeometryError.
     """
@@ -104,6 +106,8 @@ def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
     electrode = electrode.coarsen(config.coarsen).altered(area=config.area)
     if config.resample is not None:
         electrode = resample(electrode, config.resample)
+    if config.extend is not None:
+        electrode = extend(electrode, config.extend)
     for axis in config.mirror:
         electrode = mirror(electrode, axis)
     if config.quarter_turns:
