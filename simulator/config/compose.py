@@ -229,7 +229,8 @@ def _choices(override: Override) -> list[str]:
         group = override.key_or_group
         if group not in (*SCHEMA, PRESETS):
             raise ConfigError(
-                f"glob() finds choices of {', '.join((*SCHEMA, PRESETS))}, and files for {', '.join(_PATHS)}; not {key}."
+                f"glob() finds choices of {', '.join((*SCHEMA, PRESETS))}, and files for {', '.join(_PATHS)}; "
+                f"not {key}."
             )
         found = pattern.filter(config_groups()[group])
         if not found:

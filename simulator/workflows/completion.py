@@ -24,6 +24,8 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "--range": (),
     "--step": (),
     "--time": (),
+    "--time-limit": (),
+    "--only": (),
     "--output": (FILES,),
     "--plot": (),
     "--x": (),
