@@ -1,5 +1,6 @@
 """From a geometry group of the configuration to an electrode."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,10 @@ def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
         electrode = electrode.crop(z, y, x)
     electrode = electrode.coarsen(config.coarsen).altered(area=config.area)
     if config.resample is not None:
-        electrode = resample(electrode, config.resample)
+        with warnings.catch_warnings():
+            if config.places_phases:  # it warns of films that get lost, and tells to place them anew
+                warnings.simplefilter("ignore", UserWarning)
+            electrode = resample(electrode, config.resample)
     if config.extend is not None:
         electrode = extend(electrode, config.extend)
     for axis in config.mirror:
