@@ -297,6 +297,8 @@ class SolverConfig:
     max_steps: int = 5000
     krylov_max: int = 40  # directions kept for the linear systems, at most; each stores two vectors
     precision: str = "mixed"
+    cycle_jump: int = 0  # cycles that may be jumped at once where only films grow; 0: every cycle is computed
+    cycle_jump_tol: Any = 1e-3  # [V] error that one jump may make
 
     def __post_init__(self) -> None:
         if not 1e-8 <= self.rtol <= 0.1:
@@ -313,6 +315,11 @@ class SolverConfig:
         for name in ("max_steps", "krylov_max"):
             if getattr(self, name) < 1:
                 fail(f"solver.{name}", getattr(self, name), "at least 1", "Leave it out for the default.")
+        if not 0 <= self.cycle_jump <= 1000:
+            fail("solver.cycle_jump", self.cycle_jump, "in [0, 1000]", "0 computes every cycle, 10 is a good start.")
+        self.cycle_jump_tol = parse_quantity(self.cycle_jump_tol, "voltage", "solver.cycle_jump_tol")
+        if not 0 < self.cycle_jump_tol <= 0.1:
+            fail("solver.cycle_jump_tol", self.cycle_jump_tol, "in (0, 0.1] V", "1 mV is the default.")
         _check_choice("solver.precision", self.precision, PRECISIONS)
 
 

@@ -2,11 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from simulator.errors import ConfigError
@@ -33,6 +34,20 @@ class Checkpoint:
                 f"{fingerprint[:12]}): electrode, parameters, protocol, tolerances and saved fields must be the same. "
                 "Use the settings of that run, or start anew."
             )
+
+
+def stored_tree(prefix: str, tree: Any) -> dict[str, np.ndarray]:
+    """Every leaf of a pytree as an array, by `prefix` and its place in it."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {prefix + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in paths}
+
+
+def restored_tree(prefix: str, template: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """What `stored_tree` took apart; `template` has the same structure, and floats where there shall be floats."""
+    paths, structure = jax.tree_util.tree_flatten_with_path(template)
+    stored = [(arrays[prefix + jax.tree_util.keystr(path)], old) for path, old in paths]
+    leaves = [float(new) if isinstance(old, float) else jnp.asarray(new) for new, old in stored]
+    return jax.tree_util.tree_unflatten(structure, leaves)
 
 
 def fingerprint(model: CellModel, settings: Sequence[Any]) -> str:

@@ -16,6 +16,8 @@ T = TypeVar("T")
 DEPLETED = 1e-3
 #: When no step can be taken any more although the salt is this low somewhere, the salt is what stopped the run.
 NEARLY_DEPLETED = 0.05
+#: Failed time steps that the search for an event puts up with.
+MOST_FAILURES = 4
 VOLTAGE_TOLERANCE = 1e-5  # [V] accuracy of a located voltage limit
 CURRENT_TOLERANCE = 1e-4  # the same of a current limit, as a share of it
 
@@ -96,19 +98,25 @@ def locate(
     if that step failed; `start` < 0: the excess at length 0; `end`: length, excess > 0 and the rest of the known step;
     `tolerance` of the excess.
 
-    Returns the best one found: its excess is positive or within the tolerance.
+    Returns the best one found: its excess is positive or within the tolerance. Where an attempt fails the next is made
+    closer to the step that is known to succeed, a few times.
     """
     size, f_high, _ = best = end
-    low, f_low, high, side = 0.0, start, size, 0
+    low, f_low, high, side, failed = 0.0, start, size, 0, 0
+    closer: float | None = None
     for _ in range(25):
         if f_low >= 0 or abs(f_high) <= tolerance or high - low < 1e-12 * max(size, 1e-3):
             break
-        length = high - f_high * (high - low) / (f_high - f_low)
+        length = high - f_high * (high - low) / (f_high - f_low) if closer is None else closer
         if not low < length < high:
             length = 0.5 * (low + high)
-        found = attempt(length)
+        found, closer = attempt(length), None
         if found is None:
-            break
+            failed += 1
+            if failed > MOST_FAILURES:
+                break
+            closer = 0.5 * (length + high)
+            continue
         value = found[0]
         if value > 0 or abs(value) <= tolerance:
             best = (length, *found)

@@ -14,7 +14,9 @@ class SolverOptions:
     `newton_tol`: scaled residual at which a solve ends. `dt_init` after each change of current, `dt_min`, `dt_max`
     (None: 1/40 of the time in which the current passes the theoretical capacity, so that curves are smooth to the eye);
     `max_steps` accepted steps per run; `krylov_max` directions that may be kept for the linear systems (a run starts
-    with 16, which grow where a system is hard); `precision` "mixed" (float32 linear solver) or "double".
+    with 16, which grow where a system is hard); `precision` "mixed" (float32 linear solver) or "double"; `cycle_jump`
+    cycles that may be jumped at once where only films grow (0: none, see `cycle_jump.py`), and `cycle_jump_tol` [V] the
+    error that one jump may make.
     """
 
     newton_tol: float = 1e-6
@@ -24,12 +26,19 @@ class SolverOptions:
     max_steps: int = 5000
     krylov_max: int = 40
     precision: str = "mixed"
+    cycle_jump: int = 0
+    cycle_jump_tol: float = 1e-3
 
     def __post_init__(self) -> None:
         for name in ("newton_tol", "dt_init", "dt_min", "dt_max", "max_steps", "krylov_max"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"solver.{name} must be > 0, got {value}.")
+        if self.cycle_jump < 0 or not self.cycle_jump_tol > 0:
+            raise ConfigError(
+                f"solver.cycle_jump must be >= 0 (0: no jumps) and solver.cycle_jump_tol > 0 V, got {self.cycle_jump} "
+                f"and {self.cycle_jump_tol}."
+            )
         if self.precision not in ("mixed", "double"):
             raise ConfigError(f"solver.precision must be 'mixed' or 'double', got {self.precision!r}.")
 

@@ -6,18 +6,18 @@ import operator
 import time as clock
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from simulator.model.build import Cell
 from simulator.model.checkpoint import Checkpoint
+from simulator.model.cycle_jump import CycleJumps, Mark, state_behind
 from simulator.model.events import NEARLY_DEPLETED, Event, Reading, first_crossed, locate
-from simulator.model.leg import Cycle, Leg
+from simulator.model.leg import Leg
 from simulator.model.losses import voltage_losses
+from simulator.model.moment import Moment, Stop
 from simulator.model.newton import NewtonOptions, StageResult, Workspace
 from simulator.model.observe import Extremes, Inventory, Observer
 from simulator.model.options import Progress, SolverOptions
@@ -32,8 +32,6 @@ SAFETY, GROWTH, SHRINK = 0.9, 3.0, 0.2
 #: Stoichiometry beyond which a surface counts as full (empty: one minus this) when no step is possible any more.
 SATURATED = 0.98
 
-#: Of the arrays of a checkpoint: those of the state, by their place in it.
-_STATE = "state"
 
 _compile_seconds = [0.0]
 
@@ -44,47 +42,6 @@ def _count_compilation(event: str, duration_secs: float, **_: str | int) -> None
 
 
 jax.monitoring.register_event_duration_secs_listener(_count_compilation)
-
-
-class Stop(Exception):
-    """Ends the run with a status; caught by `simulate`."""
-
-    def __init__(self, status: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.message = status, message
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Everything that a time step changes. Replaced as a whole, so that an interrupt never finds half a step.
-
-    `t` [s]; `charge` passed, signed, `throughput`, unsigned, and what has `passed` by the stage fluxes [C];
-    `position` in the list of steps, `part` of that step, whether one before `stopped` at a cut-off, and `sto_begin` of
-    the step; `number` of the part since the start of the run (1 is the first), `begun` or not, its `begin`, `end` [s],
-    the `voltage_begin` [V] just before it, and the `piece` of its course; the `cycle`; `dt` [s] proposed; `rows` on
-    record; `saved_charge` [C] and `saved_at` [s] of the last saved fields.
-    """
-
-    state: State
-    t: float = 0.0
-    charge: float = 0.0
-    throughput: float = 0.0
-    passed: Flows = Flows()
-    position: int = 0
-    part: int = 0
-    stopped: bool = False
-    sto_begin: float = math.nan
-    number: int = 1
-    begun: bool = False
-    begin: float = 0.0
-    end: float = math.inf
-    voltage_begin: float = math.nan
-    piece: int = 0
-    cycle: Cycle = Cycle()
-    dt: float = math.nan
-    rows: int = 0
-    saved_charge: float = math.nan
-    saved_at: float = math.nan
 
 
 class Run:
@@ -115,8 +72,9 @@ class Run:
         self.now = Moment(resting_state(cell.initial_fields(), cell.initial_side(), cell.model))
         self.start: Inventory = self.observer.inventory(self.now.state)
         self.counts = dict.fromkeys(
-            ("steps", "rejected_steps", "implicit_solves", "newton_iterations", "krylov_iterations"), 0
+            ("steps", "rejected_steps", "implicit_solves", "newton_iterations", "krylov_iterations", "jumped_cycles"), 0
         )
+        self.jumps = CycleJumps(steps, options.cycle_jump, options.cycle_jump_tol, cell.model)
         self.warned: set[str] = set()
         self.begin = clock.perf_counter()
         self.compiled_before = _compile_seconds[0]
@@ -133,9 +91,38 @@ class Run:
                 continue
             leg = Leg.of(step, self.cell, now.voltage_begin if now.begun else now.state.voltage)
             if not now.begun:
+                cycle = now.cycle.enter(leg.course.direction)
+                # a jump begins a cycle anew, further on
+                if now.part == 0 and self._jumped(cycle.number):
+                    continue
                 self._begin(leg)
             self._through(leg)
             self.now = dataclasses.replace(self.now, number=now.number + 1, part=now.part + 1, begun=False)
+
+    def _jumped(self, number: int) -> bool:
+        """At the begin of cycle `number`: jump over cycles if that is asked for and worth while."""
+        now = self.now
+        mark = Mark(number, now.position, now.t, now.throughput, now.passed, now.rows, now.state.side)
+        found = self.jumps.enter(mark, self.records.rows) if self.options.cycle_jump else None
+        if found is None:
+            return False
+        jump, passed, behind = found
+        consumed, held = self.observer.omega * passed.oxidation, self.observer.inventory(now.state).salt
+        state = state_behind(now.state, jump, consumed, held, self.cell.model)
+        moment = dataclasses.replace(
+            now,
+            state=state,
+            t=behind.t,
+            charge=now.charge + passed.reaction + passed.carbon,
+            throughput=behind.throughput,
+            passed=behind.passed,
+            position=behind.position,
+            number=now.number + jump.steps,
+            cycle=now.cycle._replace(number=now.cycle.number + jump.cycles),
+        )
+        self.counts["jumped_cycles"] += jump.cycles
+        self._commit(moment, behind.t - now.t, 0.0, 0, 0, self.observer.extremes(state))
+        return True
 
     def _begin(self, leg: Leg) -> None:
         """Potentials at the start of a part of a step; it ends at once if it has nothing to do."""
@@ -257,7 +244,22 @@ class Run:
             step = self._try(leg, size)
             newton, krylov = newton + step.newton, krylov + step.krylov
             if step.state is not None and step.error <= 1.0:
-                break
+                after = self._read(step.state)
+                hit = first_crossed(leg.events, before, after)
+                if hit is None:
+                    break
+                ends, located, extra = self._locate(leg, hit, size, step, before)
+                newton, krylov = newton + extra[0], krylov + extra[1]
+                assert located.state is not None
+                beyond = hit.excess(self._read(located.state))
+                if hit.status is not None or beyond <= 10.0 * hit.tolerance:
+                    size, step = ends, located
+                    break
+                # passed, but not found: from closer by it will be
+                if 0.5 * size < self.options.dt_min:
+                    raise Stop("newton_failed", f"{hit.message} It was passed by {beyond:.2g} {hit.unit}, not located.")
+                dt = 0.5 * size
+                continue
             self.counts["rejected_steps"] += 1
             if step.state is None:
                 dt = 0.25 * size
@@ -269,11 +271,6 @@ class Run:
                 dt = self.options.dt_init
         growth = GROWTH if step.error <= 0 else min(GROWTH, SAFETY * step.error ** (-1.0 / 3.0))
         following = max(size, min(dt, dt_max)) * growth if growth > 1 else size * max(growth, SHRINK)
-        after = self._read(step.state)
-        hit = first_crossed(leg.events, before, after)
-        if hit is not None:
-            size, step, extra = self._locate(leg, hit, size, step, before)
-            newton, krylov = newton + extra[0], krylov + extra[1]
         assert step.state is not None and step.totals is not None
         self.counts["steps"] += 1
         moment = dataclasses.replace(
@@ -349,8 +346,7 @@ class Run:
         return Stop("dt_min", f"At t = {t:.6g} s the error control asks for steps below solver.dt_min.")
 
     def _locate(self, leg: Leg, event: Event, size: float, step: TimeStep, before: Reading):
-        """Shorten the step until its end lies on the event. Raises `Stop` if it cannot be located: a step that ends far
-        beyond its limit is not a finished one."""
+        """Shorten the step until its end lies on the event, as far as that succeeds."""
         newton = krylov = 0
 
         def shortened(size: float) -> tuple[float, TimeStep] | None:
@@ -361,9 +357,7 @@ class Run:
 
         assert step.state is not None
         beyond = event.excess(self._read(step.state))
-        size, beyond, step = locate(shortened, event.excess(before), (size, beyond, step), event.tolerance)
-        if event.status is None and beyond > 10.0 * event.tolerance:
-            raise Stop("newton_failed", f"{event.message} It was passed by {beyond:.2g} {event.unit} and not located.")
+        size, _, step = locate(shortened, event.excess(before), (size, beyond, step), event.tolerance)
         return size, step, (newton, krylov)
 
     # -- records -------------------------------------------------------------------------------------------------
@@ -448,36 +442,30 @@ class Run:
     def checkpoint(self) -> Checkpoint:
         """What is needed to go on from the present moment."""
         rows, records = self.records.state()
-        paths, _ = jax.tree_util.tree_flatten_with_path(self.now.state)
-        arrays = {_STATE + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in paths}
-        moment = {f.name: getattr(self.now, f.name) for f in dataclasses.fields(Moment) if f.name != _STATE}
+        marks, jumps = self.jumps.stored()
+        arrays, moment = self.now.stored()
         facts = {
             "moment": moment,
             "start": self.start._asdict(),
             "counts": dict(self.counts),
             "warned": sorted(self.warned),
             "mixed": self.newton.mixed,
+            **jumps,
             "spent": self._spent(),
             **records,
         }
-        return Checkpoint(arrays | {"rows": rows}, facts, self.fingerprint)
+        return Checkpoint({**arrays, **marks, "rows": rows}, facts, self.fingerprint)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to the moment of `checkpoint`. **Errors:** `ConfigError` if it belongs to another calculation."""
         checkpoint.check(self.fingerprint)
         arrays: Mapping[str, np.ndarray] = checkpoint.arrays
         facts: Mapping[str, Any] = checkpoint.facts
-        paths, structure = jax.tree_util.tree_flatten_with_path(self.now.state)
-        stored = (arrays[_STATE + jax.tree_util.keystr(path)] for path, _ in paths)
-        leaves = [
-            float(a) if isinstance(old, float) else jnp.asarray(a) for a, (_, old) in zip(stored, paths, strict=True)
-        ]
-        moment = facts["moment"]
-        moment |= {"passed": Flows(*moment["passed"]), "cycle": Cycle(*moment["cycle"])}
-        self.now = Moment(jax.tree_util.tree_unflatten(structure, leaves), **moment)
+        self.now = self.now.restored(arrays, facts["moment"])
         self.start = Inventory(**facts["start"])
         self.counts, self.warned = dict(facts["counts"]), set(facts["warned"])
         self.newton = dataclasses.replace(self.newton, mixed=facts["mixed"])
+        self.jumps.restore(arrays, facts, self.cell.initial_side())
         self.records.restore(arrays["rows"], facts["columns"], facts["saved_times"], facts["ledger"])
         self.begin -= facts["spent"]["wall_s"]
         self.compiled_before -= facts["spent"]["compile_s"]
@@ -488,6 +476,7 @@ class Run:
         stats = {
             **self.counts,
             **self._spent(),
+            "jump_error_volt": self.jumps.error,
             "voxels": int(np.prod(model.shape)),
             "live_faces": int(np.count_nonzero(np.asarray(model.faces.valid))),
             "device": jax.devices()[0].device_kind,

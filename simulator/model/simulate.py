@@ -9,9 +9,10 @@ from simulator.errors import ConfigError
 from simulator.model.build import Cell
 from simulator.model.checkpoint import Checkpoint, fingerprint
 from simulator.model.estimate import check_start, warn_if_salt_runs_out
+from simulator.model.moment import Stop
 from simulator.model.observe import DEFAULT_FIELDS, check_fields
 from simulator.model.options import Progress, SolverOptions
-from simulator.model.run import Run, Stop
+from simulator.model.run import Run
 from simulator.model.solution import Recorder, Solution
 from simulator.protocol import Protocol, Step, parse_protocol, validate_protocol
 
