@@ -50,34 +50,44 @@ def specific(run: RunResult) -> np.ndarray:
 
 def discharge_capacity(run: RunResult) -> float:
     """Of the first complete cycle [mAh/g AM]. **Errors:** ConfigError if no discharge follows the charge."""
-    capacities = discharge_capacities(run)
+    _, capacities = discharge_capacities(run)
     if not capacities.size:
         raise ConfigError(f"no complete cycle: {run.path.parent.name} ended as {run.status}")
     return float(capacities[0])
 
 
-def discharge_capacities(run: RunResult) -> np.ndarray:
-    """Of every complete cycle [mAh/g AM], (cycles,); the cycle in which a run was cut short is left out."""
-    found = cycle_table(run)["discharge capacity [mAh/g AM]"]
-    whole = found if run.status == "finished" else found[:-1]
-    return whole[np.isfinite(whole)]
+def discharge_capacities(run: RunResult) -> tuple[np.ndarray, np.ndarray]:
+    """Number, from 1, and discharge capacity [mAh/g AM] of every complete cycle that was computed, both (cycles,).
+
+    Cycles that were jumped have no entry; the one in which a run was cut short is left out.
+    """
+    table = cycle_table(run)
+    number, capacity = table["cycle [-]"], table["discharge capacity [mAh/g AM]"]
+    whole = np.isfinite(capacity)
+    if run.status != "finished":
+        whole[-1] = False
+    return number[whole] - number[0] + 1.0, capacity[whole]
 
 
-def retention(run: RunResult) -> np.ndarray:
-    """Discharge capacity of every complete cycle over that of the first [-], (cycles,).
+def retention(run: RunResult) -> tuple[np.ndarray, np.ndarray]:
+    """Number of every computed complete cycle, and its discharge capacity over that of the first [-], both (cycles,).
 
     **Errors:** ConfigError with fewer than two cycles.
     """
-    found = discharge_capacities(run)
-    if found.size < 2:
-        raise ConfigError(f"needs two complete cycles: {run.path.parent.name} has {found.size}")
-    return found / found[0]
+    number, capacity = discharge_capacities(run)
+    if number.size < 2:
+        raise ConfigError(f"needs two complete cycles: {run.path.parent.name} has {number.size}")
+    return number, capacity / capacity[0]
 
 
-def cycles_to(run: RunResult, kept: float) -> int | None:
-    """Number of the first cycle whose retention is at or below `kept` [-]; None if there is none yet."""
-    below = np.flatnonzero(retention(run) <= kept)
-    return int(below[0]) + 1 if below.size else None
+def cycles_to(run: RunResult, kept: float) -> float | None:
+    """Cycle at which the retention falls to `kept` [-], linear between computed cycles; None if it has not yet."""
+    number, left = retention(run)
+    below = np.flatnonzero(left <= kept)
+    if not below.size:
+        return None
+    k = int(below[0])
+    return float(np.interp(-kept, -left[k - 1 : k + 1], number[k - 1 : k + 1])) if k else float(number[0])
 
 
 def moment_at(run: RunResult, volts: float) -> float:
