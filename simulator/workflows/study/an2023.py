@@ -150,10 +150,12 @@ def judge_spread(runs: Results) -> Finding:
 def judge_growth(runs: Results) -> Finding:
     """Growth of the interface resistance over the first charge."""
     found = {role: measures.resistance_growth(run) for role, run in runs.items()}
-    cal, hot = found["cal"][1], found["hot_cal"][1]
-    begin = _listed({role: 1e4 * start for role, (start, _) in found.items()}, ".1f")
-    growth = _listed({role: 1e4 * change for role, (_, change) in found.items()}, "+.1f")
-    return Finding(_accept(cal > 0.0 and cal >= 3.0 * hot), f"{growth} ohm cm2", f"at the start {begin}")
+    cal, hot = found["cal"].whole, found["hot_cal"].whole
+    growth = _listed({role: 1e4 * g.whole for role, g in found.items()}, "+.1f")
+    late = _listed({role: 1e4 * g.late for role, g in found.items()}, "+.1f")
+    begin = _listed({role: 1e4 * g.start for role, g in found.items()}, ".1f")
+    text = f"at the start {begin}; from the lowest value {late}"
+    return Finding(_accept(cal > 0.0 and cal >= 3.0 * hot), f"{growth} ohm cm2", text)
 
 
 def judge_diffusion(runs: Results) -> Finding:

@@ -10,8 +10,10 @@ from simulator.geometry import Electrode, label_particles
 from simulator.geometry.phases import AM
 from simulator.io import RunResult
 from simulator.workflows.cycles import cycle_table
+from simulator.workflows.folder import RESUMABLE
 from simulator.workflows.gitt import Titration, gitt
 from simulator.workflows.nickel import LINES, nickel_profile
+from simulator.workflows.study.plan import CellStopped
 
 #: regions along a line through a particle, as measured
 REGIONS = 4
@@ -23,6 +25,14 @@ class Spread(NamedTuple):
 
     regions: float
     voxels: float
+
+
+class Growth(NamedTuple):
+    """Resistance at the start, and its growth to the end, from there and from its lowest value [ohm m2 cross-section]."""
+
+    start: float
+    whole: float
+    late: float
 
 
 class Hump(NamedTuple):
@@ -49,11 +59,24 @@ def specific(run: RunResult) -> np.ndarray:
 
 
 def discharge_capacity(run: RunResult) -> float:
-    """Of the first complete cycle [mAh/g AM]. **Errors:** ConfigError if no discharge follows the charge."""
+    """Of the first complete cycle [mAh/g AM].
+
+    **Errors:** ConfigError if no discharge follows the charge, CellStopped if the cell did not come to its end.
+    """
     _, capacities = discharge_capacities(run)
     if not capacities.size:
-        raise ConfigError(f"no complete cycle: {run.path.parent.name} ended as {run.status}")
+        raise _too_few(run, "no complete cycle")
     return float(capacities[0])
+
+
+def _too_few(run: RunResult, text: str) -> ConfigError:
+    """What is said of a run with too few cycles: the cell stopped, or the run was not carried on."""
+    if run.status in ("finished", *RESUMABLE):
+        return ConfigError(f"{text}: {run.path.parent.name} has {discharge_capacities(run)[0].size}")
+    passed = specific(run)
+    turned = int(np.argmax(passed))
+    found = f"{passed[turned]:.1f} mAh/g of charge and {passed[turned] - passed[-1]:.1f} of discharge"
+    return CellStopped(f"{run.path.parent.name} ended as {run.status} after {found}")
 
 
 def discharge_capacities(run: RunResult) -> tuple[np.ndarray, np.ndarray]:
@@ -72,11 +95,11 @@ def discharge_capacities(run: RunResult) -> tuple[np.ndarray, np.ndarray]:
 def retention(run: RunResult) -> tuple[np.ndarray, np.ndarray]:
     """Number of every computed complete cycle, and its discharge capacity over that of the first [-], both (cycles,).
 
-    **Errors:** ConfigError with fewer than two cycles.
+    **Errors:** ConfigError with fewer than two cycles, CellStopped if the cell could not do them.
     """
     number, capacity = discharge_capacities(run)
     if number.size < 2:
-        raise ConfigError(f"needs two complete cycles: {run.path.parent.name} has {number.size}")
+        raise _too_few(run, "needs two complete cycles")
     return number, capacity / capacity[0]
 
 
@@ -125,13 +148,13 @@ def delithiation_spread(run: RunResult, t: float) -> Spread:
     return Spread(max(ranges), float(high - low))
 
 
-def resistance_growth(run: RunResult) -> tuple[float, float]:
-    """Interface resistance [ohm m2 of cross-section] at the start of the first charge, and its growth to the end."""
+def resistance_growth(run: RunResult) -> Growth:
+    """Of the interface resistance over the first charge. **Errors:** ConfigError for a file without that column."""
     rows = first_charge(run)
     if "interface_resistance_ohm_m2" not in run.timeseries:
         raise ConfigError(f"{run.path} holds no interface resistance: it was made by an earlier version.")
     found = run.timeseries["interface_resistance_ohm_m2"][rows]
-    return float(found[0]), float(found[-1] - found[0])
+    return Growth(float(found[0]), float(found[-1] - found[0]), float(found[-1] - found.min()))
 
 
 def hump(run: RunResult) -> Hump:
@@ -172,6 +195,6 @@ def _pulses_of(run: RunResult, found: Titration, number: int) -> tuple[np.ndarra
     chosen = (found.current > 0) & np.isfinite(found.D1)
     chosen &= cycle == numbers[number] if number < numbers.size else False
     if np.count_nonzero(chosen) < 3:
-        raise ConfigError(f"{run.path.parent.name} has fewer than three charge pulses in cycle {number + 1}")
+        raise _too_few(run, f"fewer than three charge pulses in cycle {number + 1}")
     order = np.argsort(found.voltage_rest[chosen], kind="stable")
     return found.voltage_rest[chosen][order], found.D1[chosen][order]

@@ -13,6 +13,10 @@ Verdict = Literal["accept", "reject", "reported", "not run"]
 Results = Mapping[str, RunResult]
 
 
+class CellStopped(ConfigError):
+    """The simulated cell stopped (salt, voltage) before it did what the measured one did."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One run. `words`: its settings, as of `voxelyte run`; `what`: what it is, in a few words.
@@ -50,13 +54,18 @@ class Trend:
     judge: Callable[[Results], Finding]
 
     def find(self, results: Mapping[str, RunResult], variant: str) -> Finding:
-        """The finding from the `results` of cases, "not run" if one that it needs is missing or tells too little."""
+        """The finding from the `results` of cases: "not run" if one that it needs is missing or tells too little.
+
+        A cell that stops where the measured one went on is a reason to reject.
+        """
         roles = self.roles[variant]
         missing = [case for case in roles.values() if case not in results]
         if missing:
             return Finding("not run", "-", f"needs {', '.join(missing)}")
         try:
             return self.judge({role: results[case] for role, case in roles.items()})
+        except CellStopped as error:
+            return Finding("reject", "stopped", str(error))
         except ConfigError as error:
             return Finding("not run", "-", str(error))
 
