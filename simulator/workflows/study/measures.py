@@ -28,7 +28,7 @@ class Spread(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """Resistance at the start, and its growth to the end, from there and from its lowest value [ohm m2 cross-section]."""
+    """Resistance at the start, and its growth to the end, from there and from its lowest value [ohm m2]."""
 
     start: float
     whole: float
