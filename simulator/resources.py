@@ -11,6 +11,8 @@ from simulator.errors import ConfigError, did_you_mean
 
 #: folder of `conf/` that is Hydra's own: how sweeps are launched, not what a run is
 HYDRA = "hydra"
+#: the group whose choices are whole cases: each chooses geometry, cell and protocol, and has no keys of its own
+PRESETS = "experiment"
 #: `mesh:NAME` in a configuration means the shipped image NAME.
 MESH_PREFIX = "mesh:"
 
@@ -27,9 +29,15 @@ def conf_dir() -> Path:
 
 
 def config_groups() -> dict[str, list[str]]:
-    """Group -> names that can be chosen for it, for example geometry -> [ct_nmc, ...], all sorted."""
+    """Group -> names that can be chosen for it, for example geometry -> [ct_nmc, ...], all sorted.
+
+    Files in a folder inside the group are named with it: experiment -> [an2023/cal, ...].
+    """
     folders = sorted(path for path in conf_dir().iterdir() if path.is_dir() and path.name != HYDRA)
-    return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
+    return {
+        folder.name: sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+        for folder in folders
+    }
 
 
 def mesh_names() -> list[str]:

@@ -23,6 +23,7 @@ COMMANDS = {
     "report": ("simulator.cli.report", "one page with everything about a run, to read, print and share"),
     "compare": ("simulator.cli.compare", "several runs: one figure, a table, and the settings that differ"),
     "trust": ("simulator.cli.trust", "error bars: the same case on coarser voxels and on parts of the electrode"),
+    "study": ("simulator.cli.study", "published trends against simulated cells: accept or reject, with numbers"),
     "completion": ("simulator.cli.completion", "complete commands and settings by Tab, in bash, zsh and fish"),
 }
 

@@ -6,6 +6,8 @@ mistyped one deserves the nearest right name. Three spellings are added to Hydra
 - `cell.electrolyte.kappa=0.05` is short for `++cell.overrides.electrolyte.kappa=0.05`: it replaces one value
   of the parameter set. The long form works as well, with or without the plus signs.
 - `geometry.path=stack.tif` without a choice of geometry means `geometry=file`.
+- `experiment=an2023/cal` chooses geometry, cell and protocol at once (Hydra's pattern of an experiment); choices and
+  values beside it, in whatever order, win over those of the preset.
 - A whole mapping, `geometry.labels={am: 255, electrolyte: 0}`, replaces that of the group and is not merged
   into it.
 """
@@ -32,7 +34,7 @@ from yaml import YAMLError
 from simulator.config.schema import RunConfig
 from simulator.errors import ConfigError, did_you_mean
 from simulator.protocol import replace_files
-from simulator.resources import conf_dir, config_groups
+from simulator.resources import PRESETS, conf_dir, config_groups
 
 ConfigStore.instance().store(name="schema", node=RunConfig)
 
@@ -44,6 +46,8 @@ SCHEMA: dict[str, dict[str, Any]] = {
 }
 #: keys that stand outside the groups
 SWITCHES = sorted(set(get_type_hints(RunConfig)) - set(SCHEMA))
+#: what a preset chooses
+_PRESET_GROUPS = {"geometry", "cell", "protocol"}
 
 
 def _section_type(kind: Any) -> Any:
@@ -223,9 +227,10 @@ def _choices(override: Override) -> list[str]:
     pattern = override.value()
     if isinstance(pattern, Glob):
         group = override.key_or_group
-        if group not in SCHEMA:
+        if group not in (*SCHEMA, PRESETS):
             raise ConfigError(
-                f"glob() finds choices of {', '.join(SCHEMA)}, and files for {', '.join(_PATHS)}; not {key}."
+                f"glob() finds choices of {', '.join((*SCHEMA, PRESETS))}, and files for {', '.join(_PATHS)}; "
+                f"not {key}."
             )
         found = pattern.filter(config_groups()[group])
         if not found:
@@ -267,10 +272,13 @@ def _load_again(parsed: Sequence[Override], base: Path, chosen: set[str]) -> Run
         raise ConfigError(
             f"{base} is not the config.yaml of a run: its keys must be {', '.join([*SCHEMA, *SWITCHES])}."
         )
-    choices = [_word(override) for override in parsed if override.key_or_group in SCHEMA]
+    groups = (*SCHEMA, PRESETS)
+    choices = [_word(override) for override in parsed if override.key_or_group in groups]
+    if PRESETS in chosen:
+        chosen = chosen | _PRESET_GROUPS
     try:
         with composing():
-            composed = compose("config", overrides=["geometry=file", *choices])
+            composed = compose("config", overrides=choices if "geometry" in chosen else [OWN_IMAGE, *choices])
         for group, values in _relocated(stored, base.parent).items():
             if group in chosen:
                 continue  # another choice takes the place of the stored one
@@ -280,7 +288,7 @@ def _load_again(parsed: Sequence[Override], base: Path, chosen: set[str]) -> Run
                     value = OmegaConf.merge(OmegaConf.structured(section), value)
                 OmegaConf.update(composed, f"{group}.{key}", value, merge=False)
         for override in parsed:
-            if override.key_or_group in SCHEMA:
+            if override.key_or_group in groups:
                 continue
             key = _word(override).partition("=")[0].lstrip("+~")
             if override.type == OverrideType.DEL:
@@ -386,9 +394,13 @@ def _word(override: Override) -> str:
     delete = override.type == OverrideType.DEL
     if key in SWITCHES and not delete:
         return text
-    if group not in SCHEMA or override.package is not None:
+    if group == PRESETS and (rest or delete):
+        known = ", ".join(config_groups()[PRESETS])
+        raise ConfigError(f"{text!r}: a preset is chosen as a whole, {PRESETS}=NAME. Known: {known}.")
+    if group not in (*SCHEMA, PRESETS) or override.package is not None:
         full = [known for known in _all_keys() if known.endswith(f".{key}")]
-        hint = f" Did you mean {' or '.join(map(repr, full))}?" if full else did_you_mean(group, [*SCHEMA, *SWITCHES])
+        names = [*SCHEMA, PRESETS, *SWITCHES]
+        hint = f" Did you mean {' or '.join(map(repr, full))}?" if full else did_you_mean(group, names)
         raise ConfigError(f"Unknown setting {text!r}.{hint}")
     if not rest:
         option, options = override.value(), config_groups()[group]

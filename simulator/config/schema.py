@@ -27,6 +27,7 @@ _CHANGING = (
     "crop",
     "coarsen",
     "resample",
+    "extend",
     "mirror",
     "quarter_turns",
     "trim",
@@ -149,6 +150,7 @@ class GeometryConfig:
     crop: Any = None  # null, or [[z0, z1], [y0, y1], [x0, x1]] in voxels of the electrode; null in it: all
     coarsen: int = 1  # 2: blocks of 2x2x2 voxels become one
     resample: Any = None  # null, or one or three lengths: edges of new voxels
+    extend: Any = None  # null, or a length: mirror images along z up to this thickness
     mirror: list[str] = field(default_factory=list)  # axes
     quarter_turns: int = 0  # about the thickness axis
     trim: bool = False  # cut off empty outer layers
@@ -184,7 +186,7 @@ class GeometryConfig:
         self.resample = voxel_lengths("geometry.resample", self.resample)
         for axis in self.mirror:
             _check_choice("geometry.mirror", axis, ("z", "y", "x"))
-        for name in ("thickness", "grain", "coating"):
+        for name in ("extend", "thickness", "grain", "coating"):
             if getattr(self, name) is not None:
                 setattr(self, name, _size(f"geometry.{name}", getattr(self, name)))
         for name in ("porosity", "coverage", "cbd_fraction", "min_live"):

@@ -23,7 +23,7 @@ from simulator.geometry.metrics import (
 from simulator.geometry.metrics_access import SideAccess, side_access
 from simulator.geometry.metrics_table import Compared, Measures, compare_electrodes, compare_values, measure_electrode
 from simulator.geometry.metrics_volume import RepresentativeVolume, Scatter, representative_volume
-from simulator.geometry.operations import calender, mirror, pad, resample, rotate, subvolumes, trim
+from simulator.geometry.operations import calender, extend, mirror, pad, resample, rotate, subvolumes, trim
 from simulator.geometry.particles import ParticleFacts, label_particles, particle_facts
 from simulator.geometry.phases import AM, CBD, ELECTROLYTE, ELECTRONIC, IONIC, PHASES, PORE
 from simulator.geometry.placement import place_phases, reachable_coverage
@@ -65,6 +65,7 @@ __all__ = [
     "connectivity",
     "coverage_distribution",
     "effective_conductivity",
+    "extend",
     "face_areas",
     "face_weights",
     "free_surface",

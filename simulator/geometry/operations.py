@@ -32,6 +32,30 @@ def mirror(electrode: Electrode, axis: str) -> Electrode:
     return replace(electrode, phase=np.flip(electrode.phase, k), particle=particle)
 
 
+def extend(electrode: Electrode, thickness: float | str) -> Electrode:
+    """A thicker electrode: its own mirror images follow one another along z, up to `thickness` [m] in whole layers.
+
+    The structure repeats with twice the thickness of the image; it has the statistics of the image, and no more.
+    Particles that meet their image are one particle, so labels are left out.
+
+    **Errors:** `GeometryError` if `thickness` is below that of the electrode or needs too many voxels.
+    """
+    wanted = parse_length(thickness, "thickness")
+    layers, (nz, ny, nx) = round(wanted / electrode.voxel_size[0]), electrode.shape
+    if layers < nz:
+        raise GeometryError(
+            f"extend makes electrodes thicker: the thickness must be at least {1e6 * electrode.size_m[0]:.4g} um, got "
+            f"{1e6 * wanted:.4g} um. Use calender, or crop, for thinner ones."
+        )
+    if layers * ny * nx > MAX_VOXELS:
+        raise GeometryError(
+            f"A thickness of {1e6 * wanted:.4g} um needs {layers * ny * nx:.3g} voxels, at most {MAX_VOXELS:.3g} are "
+            "allowed. Bare numbers are metres."
+        )
+    place = np.arange(layers) % (2 * nz)
+    return replace(electrode, phase=electrode.phase[np.minimum(place, 2 * nz - 1 - place)], particle=None)
+
+
 def rotate(electrode: Electrode, quarter_turns: int = 1, axis: str = "z") -> Electrode:
     """Turned by 90 degrees `quarter_turns` times about `axis`, voxel edges with it.
 

@@ -43,7 +43,7 @@ def read_checkpoint(path: Path) -> StoredCheckpoint:
             if file.attrs.get("format") != FORMAT:
                 raise ConfigError(f"'{path}' is no checkpoint of a run. Delete it, or choose another folder.")
             facts = json.loads(file["facts"].asstr()[()])
-            arrays = {name: dataset[()] for name, dataset in file.items() if name != "facts"}
+            arrays = {name: np.asarray(dataset[()]) for name, dataset in file.items() if name != "facts"}
             return StoredCheckpoint(arrays, facts, str(file.attrs["fingerprint"]))
     except (OSError, KeyError, ValueError) as error:
         if isinstance(error, ConfigError):

@@ -11,6 +11,7 @@ from simulator.viz.metrics import plot_metrics
 from simulator.viz.movie import write_movie
 from simulator.viz.nickel import plot_nickel_profile
 from simulator.viz.offscreen import can_render
+from simulator.viz.panels import Panel, plot_panels
 from simulator.viz.particles import plot_particles
 from simulator.viz.scene import render_field, render_soc
 from simulator.viz.segmentation import plot_segmentation
@@ -18,6 +19,7 @@ from simulator.viz.trust import plot_trust
 from simulator.viz.web import write_page
 
 __all__ = [
+    "Panel",
     "can_render",
     "mean_losses",
     "plot_comparison",
@@ -27,6 +29,7 @@ __all__ = [
     "plot_losses",
     "plot_metrics",
     "plot_nickel_profile",
+    "plot_panels",
     "plot_particles",
     "plot_segmentation",
     "plot_slices",

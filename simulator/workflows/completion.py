@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from simulator.resources import MESH_PREFIX, conf_dir, config_groups, mesh_names
+from simulator.resources import MESH_PREFIX, PRESETS, conf_dir, config_groups, mesh_names
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Stands alone in the answer: the shell shall complete names of files.
@@ -24,6 +24,8 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "--range": (),
     "--step": (),
     "--time": (),
+    "--time-limit": (),
+    "--only": (),
     "--output": (FILES,),
     "--plot": (),
     "--x": (),
@@ -93,7 +95,7 @@ def _settings(word: str) -> list[str]:
         if setting_values().get(key) in _SWITCH:
             return _starting((f"{key}={text}" for text in _SWITCH), word)
         return [FILES] if key.endswith((".path", ".dir", ".particles")) else []
-    names = [*(f"{group}=" for group in groups), *(f"{group}." for group in groups)]
+    names = [*(f"{group}=" for group in groups), *(f"{group}." for group in groups if group != PRESETS)]
     if "." not in word:
         found = [f"{name}=" for name in setting_values() if "." not in name]
         return _starting([*names, *found], word)

@@ -1,5 +1,6 @@
 """From a geometry group of the configuration to an electrode."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from simulator.geometry import (
     Electrode,
     RawImage,
     calender,
+    extend,
     generate_electrode,
     label_particles,
     mirror,
@@ -85,8 +87,9 @@ def _placement(config: "GeometryConfig") -> dict[str, Any]:
 
 
 def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
-    """The electrode of a geometry group whose image has been read: turned, cropped, coarsened, resampled, mirrored,
-    rotated, trimmed, calendered, and at last its pores and solid placed anew, each as far as the group asks for it.
+    """The electrode of a geometry group whose image has been read: turned, cropped, coarsened, resampled,
+    extended, mirrored, rotated, trimmed, calendered, and at last its pores and solid placed anew, each as far as the
+    group asks for it.
 
     **Errors:** GeometryError.
     """
@@ -103,7 +106,12 @@ def make_electrode(config: "GeometryConfig", image: RawImage) -> Electrode:
         electrode = electrode.crop(z, y, x)
     electrode = electrode.coarsen(config.coarsen).altered(area=config.area)
     if config.resample is not None:
-        electrode = resample(electrode, config.resample)
+        with warnings.catch_warnings():
+            if config.places_phases:  # it warns of films that get lost, and tells to place them anew
+                warnings.simplefilter("ignore", UserWarning)
+            electrode = resample(electrode, config.resample)
+    if config.extend is not None:
+        electrode = extend(electrode, config.extend)
     for axis in config.mirror:
         electrode = mirror(electrode, axis)
     if config.quarter_turns:

@@ -59,6 +59,7 @@ print(json.dumps({
     "conf": str(resources.conf_dir()),
     "mesh": str(resources.image_path(load().geometry.path)),
     "mesh_64": str(resources.image_path(load(["geometry=ct_nmc_64"]).geometry.path)),
+    "preset": str(resources.image_path(load(["experiment=an2023/cal"]).geometry.path)),
 }))
 """
     done = run_python(installed, "-c", script)

@@ -11,7 +11,7 @@ from simulator.config.compose import SCHEMA
 from simulator.config.schema import CellConfig
 from simulator.errors import ConfigError
 from simulator.materials import parameter_set_names
-from simulator.resources import conf_dir, config_groups, image_path
+from simulator.resources import PRESETS, conf_dir, config_groups, image_path
 
 CHOICES = [(group, name) for group, names in config_groups().items() for name in names]
 
@@ -31,7 +31,7 @@ def test_every_shipped_choice_is_valid(group: str, name: str) -> None:
 
 
 def test_every_group_of_the_schema_has_a_folder_and_the_other_way_round() -> None:
-    assert set(config_groups()) == set(SCHEMA)
+    assert set(config_groups()) == {*SCHEMA, PRESETS}
 
 
 @pytest.mark.parametrize("key", [f"{g}.{k}" for g, keys in SCHEMA.items() for k in keys])

@@ -11,6 +11,7 @@ from simulator.errors import GeometryError
 from simulator.geometry import (
     Electrode,
     calender,
+    extend,
     label_particles,
     load_electrode,
     mirror,
@@ -60,6 +61,14 @@ def test_turns_and_mirrors_undo_one_another(turns: int, axis: str) -> None:
 def test_mirroring_along_z_exchanges_separator_and_collector() -> None:
     electrode = random_electrode()
     assert np.array_equal(mirror(electrode, "z").phase[0], electrode.phase[-1])
+
+
+def test_a_thicker_electrode_is_followed_by_its_mirror_images() -> None:
+    electrode = random_electrode()
+    layers = [0, 1, 2, 3, 3, 2, 1, 0, 0, 1]  # of four, to ten
+    thick = extend(electrode, "10 um")
+    assert np.array_equal(thick.phase, electrode.phase[layers]) and thick.voxel_size == electrode.voxel_size
+    assert np.array_equal(extend(electrode, electrode.size_m[0]).phase, electrode.phase)
 
 
 def test_trimming_undoes_padding_with_pores() -> None:
@@ -170,6 +179,8 @@ def test_no_press_changes_nothing(ct: Electrode) -> None:
     ("call", "said"),
     [
         (lambda e: mirror(e, "a"), "axis must be 'z'"),
+        (lambda e: extend(e, "2 um"), "at least 4 um, got 2 um"),
+        (lambda e: extend(e, 100.0), "at most 5e.08"),
         (lambda e: rotate(e, 0.5), "whole number"),
         (lambda e: rotate(e, 1, "zz"), "axis must be"),
         (lambda e: trim(e, 1.5), "least_solid must be a share"),

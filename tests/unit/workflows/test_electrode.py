@@ -19,7 +19,7 @@ SHIPPED = [name for name in config_groups()["geometry"] if name != "file"]
 def test_every_shipped_geometry_is_an_electrode_with_a_voxel_size_of_its_own(name: str) -> None:
     electrode = read_electrode(load([f"geometry={name}"]).geometry)
     # 0.398 um is the published voxel size of this sample; the tag is stored with six digits
-    edge = 0.5e-6 if name == "generated" else 0.398e-6
+    edge = {"generated": 0.5e-6, "ct_nmc_coarse": 1.2e-6}.get(name, 0.398e-6)
     assert electrode.voxel_size == pytest.approx((edge,) * 3, rel=1e-5)
     assert {"am", "cbd"} < set(electrode.labels)
 
@@ -84,6 +84,14 @@ def test_operations_are_done_in_the_order_of_the_documentation() -> None:
     assert ((changed.phase == 1) == (pressed.phase == 1)).all()
     assert changed.porosity == pytest.approx(pressed.porosity, abs=1e-4)  # not asked for: kept
     assert changed.coverage == pytest.approx(0.7, abs=0.01)
+
+
+def test_an_electrode_is_made_thicker_before_its_phases_are_placed() -> None:
+    words = ["geometry=ct_nmc", "geometry.crop=[[0, 20], [0, 24], [0, 24]]", "geometry.extend=11.94 um"]
+    thick = read_electrode(load(words).geometry)
+    am = thick.phase == 1
+    assert thick.shape == (30, 24, 24) and (am[20:] == am[19:9:-1]).all()
+    assert thick.porosity == pytest.approx(0.12, abs=1e-4)  # to one voxel
 
 
 def test_a_synthetic_electrode_is_made_by_its_recipe_and_then_changed() -> None:
