@@ -189,7 +189,9 @@ def test_index_names_every_page_and_every_command() -> None:
     assert sorted(re.findall(r"`voxelyte (\w+)`", index)) == sorted(cli.COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["index", "input", "outputs", "decomposition", "tutorial_image_to_figure", "tutorial_python"])
+@pytest.mark.parametrize(
+    "name", ["index", "input", "outputs", "decomposition", "tutorial_image_to_figure", "tutorial_python"]
+)
 def test_prose_fits_the_line_length(name: str) -> None:
     lines = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
