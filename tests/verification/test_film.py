@@ -34,10 +34,13 @@ TIMES = np.array([500.0, 2000.0, 7000.0, SPAN])
 J_REF, U_OX, ALPHA = 0.02, 4.0, 0.5
 V_F, KAPPA_F = 1e-4, 1e-7
 PER_VOLT = ALPHA * F / (R * TEMPERATURE)
-BARE = J_REF * math.exp(PER_VOLT * (U - U_OX))  # A/m2 of contact: 2 % of what flows
+J0 = 2e3 * 2 * math.sqrt(STO * (1 - STO))  # exchange current: fast, with room for Newton's method in float64
+ETA = 2 * R * TEMPERATURE / F * math.asinh(APPLIED / CONTACT / (2 * J0))  # 3e-6 V
+REST = J_REF * math.exp(PER_VOLT * (U - U_OX))  # A/m2 of contact
+BARE = J_REF * math.exp(PER_VOLT * (U + ETA - U_OX))  # 2 % of what flows
 GROWTH = V_F / F
-#: Potential U + eta: fast kinetics leave eta = (RT/F) j/j0 = 3e-7 V at 0.2 A/m2 of contact, PER_VOLT of it in the rate.
-KINETIC = 1e-5
+#: Relative change of the rate, PER_VOLT ETA = 5e-5, while the exchange current and the intercalation's share move by 2 %.
+KINETIC = 3e-6
 BALANCE = 1e-9  # as every run
 
 VALUES = {
@@ -45,7 +48,7 @@ VALUES = {
     "am.D_s": D_S,
     "am.sigma": SIGMA,
     "sto_init": STO,
-    "kinetics.j0_ref": 2e4,
+    "kinetics.j0_ref": 2e3,
     "contact.fraction": CONTACT,
     "separator.layers": LAYERS,
     "separator.electrolyte_fraction": 0.8,
@@ -103,14 +106,13 @@ def test_voltage_rises_by_the_current_through_the_film(endless):
     np.testing.assert_allclose(at(endless, "loss_contact_volt"), film, rtol=KINETIC)
     ohmic = APPLIED * (SEPARATOR / KAPPA + SLAB / SIGMA)
     anode = 2 * R * TEMPERATURE / F * math.asinh(APPLIED / (2 * J0_ANODE))
-    # 3e-7 V of kinetics, KINETIC of the film's 0.15 V; Newton leaves 1e-6 of the current on the resistances
-    np.testing.assert_allclose(at(endless, "voltage_volt"), U + ohmic + anode + film, rtol=0, atol=3e-6)
+    # KINETIC of the film's 0.15 V; Newton leaves 1e-6 of the current on the resistances
+    np.testing.assert_allclose(at(endless, "voltage_volt"), U + ETA + ohmic + anode + film, rtol=0, atol=1e-6)
 
 
 def test_oxidation_takes_the_place_of_delithiation(endless):
-    k = CONTACT / (F * C_S_MAX * SLAB)
-    expected = STO - k * (APPLIED / CONTACT - BARE) * TIMES
-    np.testing.assert_allclose(STO - at(endless, "sto_mean"), STO - expected, rtol=KINETIC * BARE * CONTACT / APPLIED)
+    delithiated = CONTACT / (F * C_S_MAX * SLAB) * (APPLIED / CONTACT - BARE) * TIMES
+    np.testing.assert_allclose(STO - at(endless, "sto_mean"), delithiated, rtol=KINETIC * BARE * CONTACT / APPLIED)
 
 
 def test_every_balance_closes(endless):
@@ -165,52 +167,45 @@ def test_anions_lost_are_the_stated_share_of_the_charge():
     assert max(solution.ledger.values()) <= BALANCE
 
 
-@pytest.fixture(scope="module")
-def protecting() -> Solution:
-    return run(rtol=1e-4, **{"decomposition.delta_star": DELTA_STAR})
+#: Film that protects, and film that costs contact. Both finite in both cases, so that they share one program; a kilometre
+#: is endless.
+DELTA_STAR, LOSS, ENDLESS = 10e-9, 50e-9, 1e3
 
 
-DELTA_STAR = 10e-9
-
-
-def test_film_that_protects_grows_with_the_logarithm_of_time(protecting):
+def test_film_that_protects_grows_with_the_logarithm_of_time():
+    solution = run(rtol=1e-5, **{"decomposition.delta_star": DELTA_STAR, "contact.loss_thickness": ENDLESS})
     expected = DELTA_STAR * np.log1p(GROWTH * BARE * TIMES / DELTA_STAR)
     assert expected[-1] > 2 * DELTA_STAR
-    thickness = at(protecting, "film_thickness_mean")
-    # Steps are controlled to 10 rtol of the charge that has passed, 1e-3; second order leaves a tenth of that.
+    thickness = at(solution, "film_thickness_mean")
+    # A step may be off by 10 rtol of the charge that has passed, 1e-4; some ten steps add up before the film slows.
     np.testing.assert_allclose(thickness, expected, rtol=1e-3)
-    np.testing.assert_allclose(charge(protecting), expected / GROWTH, rtol=1e-3)
-    np.testing.assert_allclose(thickness, GROWTH * charge(protecting), rtol=BALANCE)
+    np.testing.assert_allclose(thickness, GROWTH * charge(solution), rtol=BALANCE)
     film = APPLIED / CONTACT * thickness / KAPPA_F
-    np.testing.assert_allclose(at(protecting, "loss_contact_volt"), film, rtol=1e-9)
-
-
-LOSS = 50e-9
+    np.testing.assert_allclose(at(solution, "loss_contact_volt"), film, rtol=BALANCE)
 
 
 def test_contact_is_lost_with_the_film_and_its_charge_is_the_integral_over_the_contact():
-    solution = run(rtol=1e-4, **{"contact.loss_thickness": LOSS})
+    solution = run(rtol=1e-5, **{"contact.loss_thickness": LOSS, "decomposition.delta_star": ENDLESS})
     thickness = GROWTH * BARE * TIMES  # per live contact, whose potential is U: as without the loss
     remaining = np.exp(-thickness / LOSS)
-    assert remaining[-1] < 0.5
-    np.testing.assert_allclose(at(solution, "film_thickness_mean"), thickness, rtol=KINETIC)
-    np.testing.assert_allclose(at(solution, "contact_remaining"), remaining, rtol=KINETIC)
+    assert remaining[-1] < 0.25
+    # Four times the current on a quarter of the contact: eta and its 5e-5 of the rate rise by as much.
+    tolerance = 2e-4
+    np.testing.assert_allclose(at(solution, "film_thickness_mean"), thickness, rtol=tolerance)
+    np.testing.assert_allclose(at(solution, "contact_remaining"), remaining, rtol=tolerance * thickness[-1] / LOSS)
     passed = LOSS * (1.0 - remaining) / GROWTH
-    # an integral of a smooth function over the time steps, second order
-    np.testing.assert_allclose(charge(solution), passed, rtol=1e-3)
+    np.testing.assert_allclose(charge(solution), passed, rtol=1e-3)  # the integral over time, as above
     film = APPLIED / CONTACT / remaining * thickness / KAPPA_F
-    np.testing.assert_allclose(at(solution, "loss_contact_volt"), film, rtol=3 * KINETIC)
+    np.testing.assert_allclose(at(solution, "loss_contact_volt"), film, rtol=3 * tolerance)
     assert max(solution.ledger.values()) <= BALANCE
 
 
-BETA, Y0 = 1.0, 0.25
-
-
 def test_oxidation_that_rises_with_delithiation_follows_the_logistic_equation():
-    b, k, i = PER_VOLT * BETA, CONTACT / (F * C_S_MAX * SLAB), APPLIED / CONTACT
+    beta, y0 = 1.0, 0.25
+    b, k, i = PER_VOLT * beta, CONTACT / (F * C_S_MAX * SLAB), APPLIED / CONTACT
     first = BARE  # at the start, 20 corner widths beyond y0: the corner's rounding is e^-20 there
-    onset = U_OX + BETA * (1.0 - STO - Y0)
-    solution = run(rtol=1e-4, **{"decomposition.beta": BETA, "decomposition.y0": Y0, "decomposition.U_ox0": onset})
+    onset = U_OX + beta * (1.0 - STO - y0)
+    solution = run(rtol=1e-4, **{"decomposition.beta": beta, "decomposition.y0": y0, "decomposition.U_ox0": onset})
     z = first / i + (1.0 - first / i) * np.exp(-b * k * i * TIMES)
     delithiated = -np.log(z) / b
     passed = i * TIMES - delithiated / k
@@ -222,10 +217,10 @@ def test_oxidation_that_rises_with_delithiation_follows_the_logistic_equation():
 
 def test_at_rest_the_oxidation_puts_lithium_back_into_the_oxide():
     solution = run("Rest")
-    gained = CONTACT / (F * C_S_MAX * SLAB) * BARE * TIMES
+    gained = CONTACT / (F * C_S_MAX * SLAB) * REST * TIMES
     assert np.all(solution.current == 0.0)
     np.testing.assert_allclose(at(solution, "sto_mean") - STO, gained, rtol=KINETIC)
-    np.testing.assert_allclose(charge(solution), BARE * TIMES, rtol=KINETIC)
+    np.testing.assert_allclose(charge(solution), REST * TIMES, rtol=KINETIC)
     # What oxidises and what enters cancel: nothing flows through film, electrolyte and counter electrode.
     np.testing.assert_allclose(at(solution, "voltage_volt"), U, rtol=0, atol=1e-6)
     assert np.all(np.diff(at(solution, "film_thickness_mean")) > 0)
