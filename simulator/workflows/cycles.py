@@ -107,7 +107,8 @@ def cycle_table(run: CycledRun) -> dict[str, np.ndarray]:
     halves = find_half_cycles(current, series.get("cycle_count"))
     if not any(half.direction for half in halves):
         raise ConfigError("No current flows in this run, so it has no cycles. The table needs a charge or a discharge.")
-    numbers = sorted({half.cycle for half in halves})
+    # a cycle without any current is the end of those that a run has jumped over
+    numbers = sorted({half.cycle for half in halves if half.direction})
     of_cycle = [[half for half in halves if half.cycle == number] for number in numbers]
     pulses = pulse_resistance(run)
     rows = _Rows(flowing(current) != 0, np.diff(run.capacity, prepend=0.0), _energies(run))
