@@ -207,7 +207,7 @@ def test_oxidation_that_rises_with_delithiation_follows_the_logistic_equation():
     b, k, i = PER_VOLT * beta, CONTACT / (F * C_S_MAX * SLAB), APPLIED / CONTACT
     first = BARE  # at the start, 20 corner widths beyond y0: the corner's rounding is e^-20 there
     onset = U_OX + beta * (1.0 - STO - y0)
-    solution = run(rtol=1e-4, **{"decomposition.beta": beta, "decomposition.y0": y0, "decomposition.U_ox0": onset})
+    solution = run(rtol=1e-5, **{"decomposition.beta": beta, "decomposition.y0": y0, "decomposition.U_ox0": onset})
     z = first / i + (1.0 - first / i) * np.exp(-b * k * i * TIMES)
     delithiated = -np.log(z) / b
     passed = i * TIMES - delithiated / k
