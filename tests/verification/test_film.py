@@ -34,13 +34,15 @@ TIMES = np.array([500.0, 2000.0, 7000.0, SPAN])
 J_REF, U_OX, ALPHA = 0.02, 4.0, 0.5
 V_F, KAPPA_F = 1e-4, 1e-7
 PER_VOLT = ALPHA * F / (R * TEMPERATURE)
-J0 = 2e3 * 2 * math.sqrt(STO * (1 - STO))  # exchange current: fast, with room for Newton's method in float64
-ETA = 2 * R * TEMPERATURE / F * math.asinh(APPLIED / CONTACT / (2 * J0))  # 3e-6 V
+# Exchange current, a thousand times what flows. With ten times more Newton's method stalls now and then.
+J0_REF = 200.0
+J0 = J0_REF * 2 * math.sqrt(STO * (1 - STO))
+ETA = 2 * R * TEMPERATURE / F * math.asinh(APPLIED / CONTACT / (2 * J0))  # 3e-5 V
 REST = J_REF * math.exp(PER_VOLT * (U - U_OX))  # A/m2 of contact
 BARE = J_REF * math.exp(PER_VOLT * (U + ETA - U_OX))  # 2 % of what flows
 GROWTH = V_F / F
-#: Relative change of the rate, PER_VOLT ETA = 5e-5, while the exchange current and the intercalation's share move by 2 %.
-KINETIC = 3e-6
+#: ETA makes 5e-4 of the rate; the intercalation's share of the current and its exchange current move by 2 % of that.
+KINETIC = 2e-5
 BALANCE = 1e-9  # as every run
 
 VALUES = {
@@ -48,7 +50,7 @@ VALUES = {
     "am.D_s": D_S,
     "am.sigma": SIGMA,
     "sto_init": STO,
-    "kinetics.j0_ref": 2e3,
+    "kinetics.j0_ref": J0_REF,
     "contact.fraction": CONTACT,
     "separator.layers": LAYERS,
     "separator.electrolyte_fraction": 0.8,
@@ -107,7 +109,7 @@ def test_voltage_rises_by_the_current_through_the_film(endless):
     ohmic = APPLIED * (SEPARATOR / KAPPA + SLAB / SIGMA)
     anode = 2 * R * TEMPERATURE / F * math.asinh(APPLIED / (2 * J0_ANODE))
     # KINETIC of the film's 0.15 V; Newton leaves 1e-6 of the current on the resistances
-    np.testing.assert_allclose(at(endless, "voltage_volt"), U + ETA + ohmic + anode + film, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(at(endless, "voltage_volt"), U + ETA + ohmic + anode + film, rtol=0, atol=4e-6)
 
 
 def test_oxidation_takes_the_place_of_delithiation(endless):
@@ -163,12 +165,12 @@ def test_anions_lost_are_the_stated_share_of_the_charge():
     assert expected > 0.005 * float(np.sum(storage * before))
     # The salt balance closes to 1e-9 of the applied charge, of which the anions are 2 %.
     assert lost == pytest.approx(expected, rel=1e-7)
-    assert np.ptp(after) > 5 * np.mean(before - after)
+    assert np.ptp(after) > 5 * lost / np.sum(storage)
     assert max(solution.ledger.values()) <= BALANCE
 
 
-#: Film that protects, and film that costs contact. Both finite in both cases, so that they share one program; a kilometre
-#: is endless.
+#: Film that protects and film that costs contact are both switched on in both cases, so that they share one program: a
+#: kilometre is endless.
 DELTA_STAR, LOSS, ENDLESS = 10e-9, 50e-9, 1e3
 
 
@@ -189,12 +191,12 @@ def test_contact_is_lost_with_the_film_and_its_charge_is_the_integral_over_the_c
     thickness = GROWTH * BARE * TIMES  # per live contact, whose potential is U: as without the loss
     remaining = np.exp(-thickness / LOSS)
     assert remaining[-1] < 0.25
-    # Four times the current on a quarter of the contact: eta and its 5e-5 of the rate rise by as much.
-    tolerance = 2e-4
+    # Four times the current on a quarter of the contact: eta and its 5e-4 of the rate rise by as much.
+    tolerance = 1e-3
     np.testing.assert_allclose(at(solution, "film_thickness_mean"), thickness, rtol=tolerance)
     np.testing.assert_allclose(at(solution, "contact_remaining"), remaining, rtol=tolerance * thickness[-1] / LOSS)
     passed = LOSS * (1.0 - remaining) / GROWTH
-    np.testing.assert_allclose(charge(solution), passed, rtol=1e-3)  # the integral over time, as above
+    np.testing.assert_allclose(charge(solution), passed, rtol=tolerance)
     film = APPLIED / CONTACT / remaining * thickness / KAPPA_F
     np.testing.assert_allclose(at(solution, "loss_contact_volt"), film, rtol=3 * tolerance)
     assert max(solution.ledger.values()) <= BALANCE
@@ -205,7 +207,7 @@ def test_oxidation_that_rises_with_delithiation_follows_the_logistic_equation():
     b, k, i = PER_VOLT * beta, CONTACT / (F * C_S_MAX * SLAB), APPLIED / CONTACT
     first = BARE  # at the start, 20 corner widths beyond y0: the corner's rounding is e^-20 there
     onset = U_OX + beta * (1.0 - STO - y0)
-    solution = run(rtol=1e-4, **{"decomposition.beta": beta, "decomposition.y0": y0, "decomposition.U_ox0": onset})
+    solution = run(rtol=1e-5, **{"decomposition.beta": beta, "decomposition.y0": y0, "decomposition.U_ox0": onset})
     z = first / i + (1.0 - first / i) * np.exp(-b * k * i * TIMES)
     delithiated = -np.log(z) / b
     passed = i * TIMES - delithiated / k
