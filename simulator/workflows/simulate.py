@@ -51,6 +51,7 @@ class FileRecorder:
         warnings: Sequence[str] = (),
         faces: bool = True,
     ) -> None:
+        names = chosen_fields(fields, cell)
         self._cell, self._path, self._warnings = cell, Path(path), warnings
         self._checkpoint_path = checkpoint_path(path)
         self._shortest = self._interval = interval
@@ -66,7 +67,7 @@ class FileRecorder:
             path,
             phase=np.asarray(electrode.phase),
             voxel_size=electrode.voxel_size,
-            field_specs={name: FIELDS[name] for name in chosen_fields(fields, cell)},
+            field_specs={name: FIELDS[name] for name in names},
             config=config or {},
             parameters=describe_parameters(cell),
             provenance={**collect_provenance(), **(provenance or {})},
