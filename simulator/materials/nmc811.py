@@ -34,7 +34,7 @@ class ChenOCP(MaterialFunction):
     2.3 mV (entropy of O'Regan et al., doi:10.1016/j.electacta.2022.140700) and is neglected: `T` is not used.
 
     The fit lacks the potential drop at the end of lithiation. With `steep_end` the estimate -0.02 exp[200 (sto
-    - 0.975)] V is added: 1 mV at 0.96, 20 mV at 0.975, and a surface that fills up passes 2.8 V at 0.992, before it is
+    - 0.975)] V is added: 1 mV at 0.96, 20 mV at 0.975, and a surface that fills up passes 2.8 V at 0.993, before it is
     full (a full oxide takes no lithium at any such voltage; with a weaker drop a discharge could not end at its
     cut-off). Beyond sto = 1.005 it continues along its tangent, so that a Newton iterate far outside [0, 1] cannot
     overflow.

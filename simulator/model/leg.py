@@ -65,8 +65,12 @@ class Leg:
         return min(self.course.ends[piece], pulse)
 
     def exceeded(self, reading: Reading) -> Event | None:
-        """The first of its events that lies behind, by more than its tolerance."""
-        return next((event for event in self.events if event.excess(reading) > event.tolerance), None)
+        """The first of its events that lies behind: cut-offs at all, bounds by more than their tolerance."""
+
+        def behind(event: Event) -> bool:
+            return event.excess(reading) > (0.0 if event.status is None else event.tolerance)
+
+        return next((event for event in self.events if behind(event)), None)
 
 
 class Cycle(NamedTuple):

@@ -34,10 +34,10 @@ class SolverOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"solver.{name} must be > 0, got {value}.")
-        if self.cycle_jump < 0 or not self.cycle_jump_tol > 0:
+        if int(self.cycle_jump) != self.cycle_jump or self.cycle_jump < 0 or not self.cycle_jump_tol > 0:
             raise ConfigError(
-                f"solver.cycle_jump must be >= 0 (0: no jumps) and solver.cycle_jump_tol > 0 V, got {self.cycle_jump} "
-                f"and {self.cycle_jump_tol}."
+                "solver.cycle_jump must be a whole number >= 0 (0: no jumps) and solver.cycle_jump_tol > 0 "
+                f"V, got {self.cycle_jump} and {self.cycle_jump_tol}."
             )
         if self.precision not in ("mixed", "double"):
             raise ConfigError(f"solver.precision must be 'mixed' or 'double', got {self.precision!r}.")

@@ -138,6 +138,7 @@ class Run:
             cycle=now.cycle.enter(leg.course.direction),
             sto_begin=now.sto_begin if now.part else self._read(now.state).extremes.sto_mean,
         )
+        self.save()
         # a pulse of GITT may well begin beyond its cut-off: that is how it ends
         if now.part == 0 and (event is not None or leg.duration == 0.0):
             state = self.now.state
@@ -165,7 +166,6 @@ class Run:
             changes |= {"end": self.now.t, "stopped": True}
         moment = dataclasses.replace(self.now, state=state, piece=piece, dt=self.options.dt_init, **changes)
         self._commit(moment, 0.0, 0.0, stage.newton, stage.krylov, reading.extremes)
-        self.save()
         if event is not None and event.status is not None:
             raise Stop(event.status, event.message)
         return event

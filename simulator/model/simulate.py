@@ -107,7 +107,13 @@ def simulate(
         status, message = "interrupted", f"The results cannot be written: {error.strerror or error}."
     worst = max(run.records.ledger.values())
     if not worst <= BALANCE:
-        warnings.warn(f"Charge, lithium or salt is balanced only to {worst:.1e}.", UserWarning, stacklevel=2)
+        name = max(run.records.ledger, key=lambda key: run.records.ledger[key])
+        warnings.warn(
+            f"The balance of {name} closes only to {worst:.1e} (expected: {BALANCE:g}). Tighten solver.newton_tol, or "
+            "set solver.precision=double.",
+            UserWarning,
+            stacklevel=2,
+        )
     return _end(run, recorder, status, message)
 
 

@@ -154,6 +154,10 @@ def _finish(state: tuple, y1, side1: SideStates, y2, total: Totals, history: His
         # A thicker film takes j times its resistance from the potential that drives the face.
         at_faces = at_faces - faces.phi * total.j.total * off.faces[THICKNESS] / cell.decomposition.film.conductivity
         assert total.side.faces is not None
+        loss = cell.decomposition.film.loss_thickness
+        if loss is not None:  # and costs contact, and the current with it
+            at_work = cell.pristine_contact * cell.decomposition.film.remaining(total.side.faces[THICKNESS])
+            at_faces = at_faces - total.j.total * at_work * off.faces[THICKNESS] / loss
         aside.extend(_side_errors(off.faces, total.side.faces, cell))
     if off.carbon is not None:
         aside.append(jnp.sum(jnp.abs(off.carbon)) / jnp.maximum(jnp.sum(cell.carbon_voxels), 1))
@@ -170,7 +174,7 @@ def _side_errors(off: Array, states: Array, cell: CellModel) -> list[Array]:
     """Relative errors of the charge decomposed on all faces, and of what is left of the burst."""
     area = cell.pristine_contact
     passed = jnp.sum(states[CHARGE] * area)
-    charge = jnp.abs(jnp.sum(off[CHARGE] * area)) / jnp.where(passed > 0, passed, jnp.inf)
+    charge = jnp.sum(jnp.abs(off[CHARGE]) * area) / jnp.where(passed > 0, passed, jnp.inf)
     left = jnp.sum(jnp.abs(off[BURST_LEFT]) * area) / jnp.sum(area)
     return [charge, left]
 

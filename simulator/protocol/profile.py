@@ -84,8 +84,10 @@ class ProfileStep(SingleStep):
         def imposed(piece: int, t: float) -> float:
             if steady:
                 return amperes[piece]
+            if t >= ends[piece + 1]:  # exactly: neighbours that meet must not seem to jump
+                return amperes[piece + 1]
             share = (t - ends[piece]) / (ends[piece + 1] - ends[piece])
-            return amperes[piece] + (amperes[piece + 1] - amperes[piece]) * min(max(share, 0.0), 1.0)
+            return amperes[piece] + (amperes[piece + 1] - amperes[piece]) * max(share, 0.0)
 
         return Course("current", ends[1:], imposed, direction=self.direction)
 
