@@ -44,8 +44,9 @@ def _parser() -> argparse.ArgumentParser:
   voxelyte view outputs/demo --output soc.html          page to turn, zoom, cut and play; opens offline
   voxelyte view outputs/demo --nickel largest --time 5h Ni4+/Ni3+ along a line through a particle of NMC811
 
-Fields: sto (drawn as state of charge), phi_s, phi_e, c_e, j, as far as the run saved them. Movies and pages
-keep one colour range for all steps. Without OpenGL, slices stand in for 3D pictures; pages need none.""",
+Fields: sto (drawn as state of charge), phi_s, phi_e, c_e, j, film_thickness, decomposed_charge, as far as the
+run saved them. Movies and pages keep one colour range for all steps.
+Without OpenGL, slices stand in for 3D pictures; pages need none.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -36,7 +36,7 @@ _CHANGING = (
 #: settings that say how pores and solid are placed
 _PLACING = ("texture", "grain", "pores", "seed")
 #: Fields that a run can save, by the names of the result file.
-FIELDS = ("sto", "phi_s", "phi_e", "c_e", "j")
+FIELDS = ("sto", "phi_s", "phi_e", "c_e", "j", "film_thickness", "decomposed_charge")
 #: Keys of one value of a parameter that is given as a mapping.
 VALUE_PARTS = {"value", "activation_energy", "T_ref", "valid"}
 
@@ -329,23 +329,24 @@ class OutputConfig:
 
     dir: str | None = None  # null: outputs/<names>-<hash of the configuration>
     overwrite: bool = False  # replace the results of an earlier run in `dir`
-    fields: list[str] = field(default_factory=lambda: list(FIELDS))
+    fields: list[str] | None = None  # of FIELDS; null: all that exist in the cell
     snapshots: int = 20  # saves of the fields per theoretical capacity passed, or per rest
     particles: bool = True  # histories of every particle (watershed labels)
+    faces: bool = True  # histories of every live face
     checkpoint: Any = 10.0  # longest time of computing that a kill can cost [s]; 0: save after each time step
     pictures: bool = True
 
     def __post_init__(self) -> None:
         if self.dir is not None and not self.dir.strip():
             fail("output.dir", self.dir, "a folder, or null", "null: a folder in outputs/ named by the configuration.")
-        for name in self.fields:
+        for name in self.fields or ():
             _check_choice("output.fields", name, FIELDS)
         self.checkpoint = parse_quantity(self.checkpoint, "time", "output.checkpoint")
         if self.checkpoint < 0:
             fail("output.checkpoint", self.checkpoint, "a time >= 0", "0 saves after every time step.")
         if self.snapshots < 1:
             fail("output.snapshots", self.snapshots, "at least 1", "The default is 20.")
-        if self.pictures and "sto" not in self.fields:
+        if self.pictures and self.fields is not None and "sto" not in self.fields:
             cure = "Add sto, or set output.pictures=false."
             fail("output.fields", self.fields, "a list with 'sto' when pictures are drawn", cure)
 

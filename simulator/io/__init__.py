@@ -2,7 +2,8 @@
 
 from simulator.io.checkpoint import StoredCheckpoint, read_checkpoint, write_checkpoint
 from simulator.io.curve import accumulate_capacity, read_bdf_csv, write_bdf_csv
-from simulator.io.result import ParticleHistories, RunResult, collect_provenance, read_result
+from simulator.io.histories import HistoryTable, ParticleHistories
+from simulator.io.result import RunResult, collect_provenance, read_result
 from simulator.io.table import write_table
 from simulator.io.vtkhdf import BASE_COLUMNS, ResultWriter
 
@@ -12,6 +13,7 @@ __all__ = [
     "ResultWriter",
     "RunResult",
     "StoredCheckpoint",
+    "HistoryTable",
     "accumulate_capacity",
     "collect_provenance",
     "read_bdf_csv",

@@ -2,13 +2,16 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 
 from simulator.errors import ConfigError
+
+#: How arrays are compressed. VTK drops those stored with other filters.
+FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 _ATTR_TEXT_LIMIT = 4096  # HDF5 keeps an attribute below 64 kB; longer text is found in the JSON
 
@@ -85,7 +88,7 @@ def put_step(
     fields: Mapping[str, np.ndarray],
     names: Sequence[str],
     profiles: Mapping[str, np.ndarray],
-    particles: Mapping[str, np.ndarray],
+    tables: Mapping[str, Mapping[str, np.ndarray]],
 ) -> None:
     vtk = file["VTKHDF"]
     cells, steps = vtk["CellData"], vtk["Steps"]
@@ -99,8 +102,9 @@ def put_step(
     _put(steps["CellDataOffsets"]["phase"], n, [0])
     for name, values in profiles.items():
         _put(file["separator_profiles"][name], n, np.asarray(values)[None])
-    for name, values in particles.items():
-        _put(file["particles"][name], n, np.asarray(values)[None])
+    for table, histories in tables.items():
+        for name, values in histories.items():
+            _put(file[table][name], n, values[None])
     _put(steps["FieldDataOffsets"]["voltage_volt"], n, [n])
     _put(steps["FieldDataSizes"]["voltage_volt"], n, [[1, 1]])
     _put(steps["Values"], n, [time])
@@ -114,8 +118,8 @@ def put_end(file: h5py.File, status: str, groups: Mapping[str, Mapping[str, Any]
     file.attrs["status"] = status
 
 
-def cut_back(file: h5py.File, rows: int, steps: int) -> None:
-    """Drop what was written after the checkpoint that a run goes on from."""
+def cut_back(file: h5py.File, rows: int, steps: int, tables: Collection[str]) -> None:
+    """Drop what was written after the checkpoint that a run goes on from, in all groups; `tables` are some of them."""
     for dataset in file["timeseries"].values():
         dataset.resize(rows, axis=0)
     vtk = file["VTKHDF"]
@@ -124,7 +128,7 @@ def cut_back(file: h5py.File, rows: int, steps: int) -> None:
     for group in ("CellDataOffsets", "FieldDataOffsets", "FieldDataSizes"):
         growing += vtk["Steps"][group].values()
     growing += [d for name, d in file.get("separator_profiles", {}).items() if name != "z"]
-    growing += [d for d in file.get("particles", {}).values() if d.maxshape[0] is None]
+    growing += [d for table in tables for d in file[table].values() if d.maxshape[0] is None]
     for dataset in growing:
         dataset.resize(steps, axis=0)
     vtk["Steps"].attrs["NSteps"] = np.int64(steps)

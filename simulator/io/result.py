@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ import numpy as np
 from simulator.errors import ConfigError, did_you_mean
 from simulator.geometry.phases import AM
 from simulator.io.curve import accumulate_capacity
+from simulator.io.histories import ParticleHistories, frozen, grows, read_particles
 from simulator.io.vtkhdf import EXTENSION, FORMAT, FORMAT_VERSION, MAPPINGS
+
+FACES = "faces"  # group of the live faces
 
 
 @contextmanager
@@ -53,48 +57,8 @@ def _open(path: Path) -> Iterator[h5py.File]:
             raise ConfigError(f"Result file '{path}' is damaged: {error}. Copy it again or repeat the run.") from error
 
 
-def _specs(group: h5py.Group) -> dict[str, tuple[str, str]]:
+def _specs(group: Mapping[str, h5py.Dataset]) -> dict[str, tuple[str, str]]:
     return {name: (str(d.attrs["units"]), str(d.attrs["long_name"])) for name, d in group.items()}
-
-
-@dataclass(frozen=True)
-class ParticleHistories:
-    """Particles of a run: facts (p,) and histories (n, p) at the times of the saved fields. SI."""
-
-    label: np.ndarray
-    """(p,) number of the particle in the electrode's labels."""
-    volume: np.ndarray
-    """(p,) [m3]."""
-    centroid: np.ndarray
-    """(p, 3) z, y, x [m]."""
-    diameter: np.ndarray
-    """(p,) of the sphere of the same volume [m]."""
-    surface_area: np.ndarray
-    """(p,) free surface, necks between particles excluded [m2]."""
-    coverage: np.ndarray
-    """(p,) share of the free surface that touches an ionic phase."""
-    boundary: np.ndarray
-    """(p,) bool, cut by a side of the image."""
-    sto: np.ndarray
-    """(n, p) mean stoichiometry."""
-    current: np.ndarray
-    """(n, p) current that leaves the particle [A]."""
-    active_coverage: np.ndarray
-    """(n, p) true contact area of live faces / free surface."""
-
-
-def _particles(file: h5py.File, steps: int) -> ParticleHistories | None:
-    group = file.get("particles")
-    if group is None:
-        return None
-    values = {name: d[:steps] if d.maxshape[0] is None else d[:] for name, d in group.items()}
-    values["boundary"] = values["boundary"].astype(bool)
-    return ParticleHistories(**{name: _frozen(array) for name, array in values.items()})
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    array.setflags(write=False)
-    return array
 
 
 @dataclass(frozen=True)
@@ -127,6 +91,8 @@ class RunResult:
     """Profile -> (unit, long name)."""
     particles: ParticleHistories | None
     """Histories of every particle, or None if the electrode had no particle labels."""
+    face_specs: dict[str, tuple[str, str]]
+    """History of the live faces -> (unit, long name); empty if the file keeps none."""
     config: dict[str, Any]
     parameters: dict[str, Any]
     provenance: dict[str, Any]
@@ -187,6 +153,33 @@ class RunResult:
         """
         if name not in self.field_specs:
             raise ConfigError(f"Field '{name}' is not in '{self.path.name}'.{did_you_mean(name, self.field_specs)}")
+        return self._read(f"VTKHDF/CellData/{name}", index, t)
+
+    @cached_property
+    def faces(self) -> dict[str, np.ndarray]:
+        """Facts of the live faces: name -> (f, ...), read when first asked for; empty if the file keeps none.
+
+        `am` and `ionic` (f, 3): voxels [z, y, x] on either side, z = -1 of `ionic` for the separator; `axis` (f,) of
+        the normal; `area` (f,) true contact area of the pristine face [m2]; `particle` (f,), only with particles.
+        """
+        with _open(self.path) as file:
+            return {name: frozen(d[:]) for name, d in file.get(FACES, {}).items() if not grows(d)}
+
+    def face(self, name: str, index: int | None = None, *, t: float | None = None) -> np.ndarray:
+        """History `name` (f,) float32 of the live faces at one saved step, chosen as in `field`.
+
+        **Errors:** ConfigError for a name that is not in `face_specs`, an index or time outside the saved steps.
+        """
+        if not self.face_specs:
+            raise ConfigError(f"'{self.path.name}' keeps no faces: repeat the run with output.faces=true.")
+        if name not in self.face_specs:
+            raise ConfigError(
+                f"'{name}' of the faces is not in '{self.path.name}'.{did_you_mean(name, self.face_specs)}"
+            )
+        return self._read(f"{FACES}/{name}", index, t)
+
+    def _read(self, place: str, index: int | None, t: float | None) -> np.ndarray:
+        """One saved step of the dataset `place`."""
         if index is not None and t is not None:
             raise ConfigError("Give `index` or `t`, not both.")
         self._check_has_steps()
@@ -195,7 +188,7 @@ class RunResult:
         if not -n <= step < n:
             raise ConfigError(f"Step {step} is not in '{self.path.name}': it holds {n} steps, 0 to {n - 1}.")
         with _open(self.path) as file:
-            return _frozen(file["VTKHDF/CellData"][name][step % n])
+            return frozen(file[place][step % n])
 
     def _check_has_steps(self) -> None:
         if self.field_times.size == 0:
@@ -220,16 +213,17 @@ def read_result(path: str | os.PathLike[str]) -> RunResult:
         return RunResult(
             path=path,
             status=str(file.attrs["status"]),
-            phase=_frozen(vtk["CellData/phase"][0]),
+            phase=frozen(vtk["CellData/phase"][0]),
             voxel_size=(dz, dy, dx),
-            timeseries={name: _frozen(dataset[:rows]) for name, dataset in series.items()},
+            timeseries={name: frozen(dataset[:rows]) for name, dataset in series.items()},
             timeseries_specs=_specs(series),
-            field_times=_frozen(vtk["Steps/Values"][:steps]),
+            field_times=frozen(vtk["Steps/Values"][:steps]),
             field_specs=field_specs,
-            separator_z=_frozen(separator["z"][:]) if separator else None,
-            separator_profiles={name: _frozen(dataset[:steps]) for name, dataset in profiles.items()},
+            separator_z=frozen(separator["z"][:]) if separator else None,
+            separator_profiles={name: frozen(dataset[:steps]) for name, dataset in profiles.items()},
             separator_specs=_specs(profiles),
-            particles=_particles(file, steps),
+            particles=read_particles(file, steps),
+            face_specs=_specs({name: d for name, d in file.get(FACES, {}).items() if grows(d)}),
             **{name: json.loads(file[name]["json"].asstr()[()]) for name in MAPPINGS},
         )
 

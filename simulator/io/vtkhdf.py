@@ -10,6 +10,7 @@ Layout of `run.vtkhdf` (n = saved field steps, r = time-series rows; arrays are 
       /Steps                attr NSteps; Values (n,) [s]; offsets of every array
     /timeseries/<column>    (r,) f8
     /particles              <fact> (p, ...), <history> (n, p) f8; only if the electrode has particle labels
+    /faces                  <fact> (f, ...), <history> (n, f) f4: the live faces; a chunk for each step
     /separator_profiles     z (l,) [m]; <name> (n, l) f8; only if `separator_z` was given
     /config, /parameters, /provenance, /solver, /ledger, /summary
                             json: the whole mapping as text; attrs: its scalars, nested keys joined by dots
@@ -31,6 +32,7 @@ import numpy as np
 from simulator.errors import ConfigError, did_you_mean
 from simulator.geometry.phases import PHASES
 from simulator.io.appending import (
+    FILTERS,
     cut_back,
     describe,
     plain,
@@ -41,6 +43,7 @@ from simulator.io.appending import (
     write_mapping,
 )
 from simulator.io.atomic import as_os_error, new_file, replaced, reserve
+from simulator.io.histories import HistoryTable
 
 FORMAT = "voxelyte-result"
 FORMAT_VERSION = 1
@@ -63,7 +66,6 @@ PROFILES: dict[str, tuple[str, str]] = {
 MAPPINGS = ("config", "parameters", "provenance", "solver", "ledger", "summary")
 
 _CHUNK = 64
-_FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 Specs = Mapping[str, tuple[str, str]]
 
@@ -124,8 +126,7 @@ class ResultWriter:
     - `separator_z`: (nlayers,) positions of the separator layers [m] on the electrode's thickness axis
       (negative: before the first voxel), or None without separator profiles.
     - `profile_specs`: separator profile name -> (unit, long name); phi_e [V] and c_e [mol m^-3] by default.
-    - `particles`: fact -> (p, ...) array; `particle_specs`: fact or history -> (unit, long name). Histories are the
-      names in `particle_specs` that are no facts.
+    - `tables`: group -> `HistoryTable` of facts and histories, such as "particles".
     - `continue_at`: (rows, saved steps): go on with the existing file, cut back to those; None: a new file, which
       replaces an older one of the same name at once or not at all.
     - `autoflush`: write after each append.
@@ -147,8 +148,7 @@ class ResultWriter:
         timeseries_specs: Specs | None = None,
         separator_z: np.ndarray | None = None,
         profile_specs: Specs | None = None,
-        particles: Mapping[str, np.ndarray] | None = None,
-        particle_specs: Specs | None = None,
+        tables: Mapping[str, HistoryTable] | None = None,
         continue_at: tuple[int, int] | None = None,
         autoflush: bool = True,
     ) -> None:
@@ -181,8 +181,10 @@ class ResultWriter:
         if self.separator_z is not None and (self.separator_z.ndim != 1 or self.separator_z.size == 0):
             raise ConfigError(f"separator_z must be 1D with at least one layer, got shape {self.separator_z.shape}.")
 
-        self.particles = {name: np.asarray(values) for name, values in (particles or {}).items()}
-        self.particle_specs = _check_specs("Particle value", particle_specs or {}, [])
+        self.tables = dict(tables or {})
+        for name, table in self.tables.items():
+            table.check(name)
+            _check_specs(f"Value in '{name}'", table.specs, [])
         self._rows = self._steps = 0
         self._last_time = self._last_step = -math.inf
         self._mappings: dict[str, Mapping[str, Any]] = {
@@ -208,6 +210,7 @@ class ResultWriter:
             have = file["timeseries/test_time_second"].shape[0], int(file["VTKHDF/Steps"].attrs["NSteps"])
             same = set(file["timeseries"]) == set(self.timeseries_specs)
             same &= set(file["VTKHDF/CellData"]) == {"phase", *self.field_specs}
+            same &= all(set(file.get(name, ())) == set(table.specs) for name, table in self.tables.items())
             times = file["timeseries/test_time_second"][:rows]
             saved = file["VTKHDF/Steps/Values"][:steps]
         if have[0] < rows or have[1] < steps or not same:
@@ -218,7 +221,7 @@ class ResultWriter:
         self._rows, self._steps = rows, steps
         self._last_time = float(times[-1]) if rows else -math.inf
         self._last_step = float(saved[-1]) if steps else -math.inf
-        self._add(cut_back, (rows, steps), 0)
+        self._add(cut_back, (rows, steps, list(self.tables)), 0)
 
     def _write_header(self, file: h5py.File, phase: np.ndarray) -> None:
         nz, ny, nx = self.shape
@@ -251,10 +254,10 @@ class ResultWriter:
                 maxshape=(None, nz, ny, nx),
                 chunks=chunk,
                 fillvalue=np.nan,
-                **_FILTERS,
+                **FILTERS,
             )
             describe(dataset, spec)
-        static = cells.create_dataset("phase", data=phase[None], chunks=chunk, **_FILTERS)
+        static = cells.create_dataset("phase", data=phase[None], chunks=chunk, **FILTERS)
         describe(static, ("1", "Phase code"))
         static.attrs.update({name: np.uint8(code) for name, code in PHASES.items()})
         for name in [*self.field_specs, "phase"]:
@@ -270,14 +273,8 @@ class ResultWriter:
         for name, spec in self.timeseries_specs.items():
             _growing(series, name, spec, "f8", math.nan)
 
-        if self.particles:
-            group = file.create_group("particles")
-            count = next(iter(self.particles.values())).shape[0]
-            for name, spec in self.particle_specs.items():
-                if name in self.particles:
-                    describe(group.create_dataset(name, data=self.particles[name]), spec)
-                else:
-                    _growing(group, name, spec, "f8", math.nan, tail=(count,))
+        for name, table in self.tables.items():
+            table.create(file.create_group(name))
 
         if self.separator_z is not None:
             profiles = file.create_group("separator_profiles")
@@ -338,13 +335,13 @@ class ResultWriter:
         time: float,
         fields: Mapping[str, np.ndarray],
         profiles: Mapping[str, np.ndarray] | None = None,
-        particles: Mapping[str, np.ndarray] | None = None,
+        tables: Mapping[str, Mapping[str, np.ndarray]] | None = None,
     ) -> None:
         """Append one saved step.
 
         **Arguments:** `time` [s], later than the step before; `fields`: name -> (nz, ny, nx), NaN where the
         field does not exist (a field of `field_specs` left out is NaN everywhere); `profiles`: name ->
-        (nlayers,) in the separator, only if `separator_z` was given; `particles`: history -> (p,).
+        (nlayers,) in the separator, only if `separator_z` was given; `tables`: group -> history -> (n,).
         **Errors:** ConfigError.
         """
         _check_names("field", fields, self.field_specs)
@@ -363,15 +360,24 @@ class ResultWriter:
         for name, values in profiles.items():
             if np.shape(values) != layers:
                 raise ConfigError(f"Separator profile '{name}' must have shape {layers}, got {np.shape(values)}.")
-        histories = {name for name in self.particle_specs if name not in self.particles}
-        _check_names("particle history", particles or {}, histories)
+        tables = dict(tables or {})
+        _check_names("table", tables, self.tables)
+        for name, given in tables.items():
+            _check_names(f"history of '{name}'", given, self.tables[name].histories)
+            for history, values in given.items():
+                if np.shape(values) != (self.tables[name].count,):
+                    raise ConfigError(
+                        f"History '{history}' of '{name}' must have one value for each of the "
+                        f"{self.tables[name].count} entries, got {np.shape(values)}."
+                    )
         if not (math.isfinite(time) and time > self._last_step):
             raise ConfigError(f"Saved steps need finite, increasing times: got {time} s after {self._last_step} s.")
         blank = np.full(layers, math.nan)
         along = {} if self.separator_z is None else {name: profiles.get(name, blank) for name in self.profile_specs}
-        size = sum(a.nbytes for a in stored.values())
+        rows = {name: table.complete(tables.get(name, {})) for name, table in self.tables.items()}
+        size = sum(a.nbytes for arrays in (stored, *rows.values()) for a in arrays.values())
         n, self._steps, self._last_step = self._steps, self._steps + 1, float(time)
-        self._add(put_step, (n, float(time), stored, list(self.field_specs), along, particles or {}), size)
+        self._add(put_step, (n, float(time), stored, list(self.field_specs), along, rows), size)
 
     def finish(
         self, status: str, ledger: Mapping[str, Any], solver: Mapping[str, Any], summary: Mapping[str, Any]

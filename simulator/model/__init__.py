@@ -2,14 +2,13 @@
 
 from simulator.model.build import Cell, build_cell
 from simulator.model.checkpoint import Checkpoint
-from simulator.model.observe import DEFAULT_FIELDS, FIELDS
+from simulator.model.observe import FIELDS
 from simulator.model.options import Progress, SolverOptions
 from simulator.model.simulate import simulate
 from simulator.model.solution import COLUMNS, Recorder, Solution
 
 __all__ = [
     "COLUMNS",
-    "DEFAULT_FIELDS",
     "FIELDS",
     "Cell",
     "Checkpoint",

@@ -63,6 +63,11 @@ class Cell:
         contact = np.asarray(self.model.contact_fraction)[: len(interface)]
         return active_coverage(contact, self.electrode, interface)
 
+    @property
+    def contact_area(self) -> float:
+        """True contact area [m2] of all live faces before anything was lost. Not for traced contact fractions."""
+        return float(np.sum(np.asarray(self.model.pristine_contact)))
+
     def initial_fields(self) -> jnp.ndarray:
         """Fields (4, nz, ny, nx) at rest: sto_init, c_e_init, open circuit, electrolyte at the anode's zero."""
         m, p = self.model, self.model.parameters

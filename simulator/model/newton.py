@@ -17,7 +17,7 @@ from jaxtyping import Array
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
 from simulator.model.jacobian import PACKED_FIELDS, FaceDerivatives, Jacobian, linearise
 from simulator.model.preconditioner import Preconditioner, precondition
-from simulator.model.residual import Drive, Evaluation, History, Totals, residual, totals
+from simulator.model.residual import Drive, Evaluation, History, Totals, collector, residual, totals
 from simulator.numerics.compilation import compiled
 from simulator.numerics.krylov import Space, gcr
 from simulator.numerics.stencil import AXES, take
@@ -132,6 +132,15 @@ class _Correction(NamedTuple):
 
 def _norm(evaluation: Evaluation, scale: Array) -> Array:
     return jnp.sqrt(jnp.sum(jnp.square(evaluation.rows))) / scale
+
+
+@compiled
+def _held(u, j: FaceCurrents, drive: Drive, cell: CellModel) -> Array:
+    """The guess `u` with its solid potential shifted by one constant to what belongs to the held collector, at the
+    currents `j`: millivolts between the plane and the last layer would be 1e6 times the current, and hide the rest."""
+    free = Drive(jnp.sum(j.total * cell.pristine_contact), drive.voltage, jnp.ones(()))
+    _, floating = collector(u, cell.cell_values(u, ends=True), cell, free)
+    return u + jnp.where(cell.active, jnp.zeros(4).at[PHI_S].set(drive.voltage - floating)[:, None, None, None], 0.0)
 
 
 @compiled
@@ -269,6 +278,8 @@ def solve_stage(
         work.space = Space.empty(min(ROWS, options.krylov_max), unknowns, dtype)
     dt = jnp.asarray(gamma_dt, jnp.float64)
     size = jnp.asarray(scale, jnp.float64)
+    if not float(drive.constant_current):
+        u = _held(u, j, drive, cell)
     evaluation, norm_array = _start(u, history, dt, drive, cell, j, size)
     norm = float(norm_array)
     newton = krylov = 0

@@ -1,21 +1,24 @@
 """What is read off a state: inventories, statistics, and the fields that users see. Host side, numpy."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from simulator.constants import F
 from simulator.errors import ConfigError, did_you_mean
 from simulator.geometry import Electrode, ParticleFacts, particle_facts
 from simulator.model.build import Cell
 from simulator.model.cell import C_E, PHI_E, PHI_S, STO
+from simulator.model.faces import face_histories
 from simulator.model.grid import AM, SEPARATOR
 from simulator.model.interface import interface_resistance, side_columns, side_imbalance
 from simulator.model.residual import Flows
 from simulator.model.timestep import State
 from simulator.physics.contact import CONTACT_FLOOR
-from simulator.physics.decomposition.branch import THICKNESS
+from simulator.physics.decomposition.branch import CHARGE, THICKNESS
 
 #: name -> (unit, long name) of the fields that can be saved.
 FIELDS: dict[str, tuple[str, str]] = {
@@ -27,10 +30,15 @@ FIELDS: dict[str, tuple[str, str]] = {
         "A m^-2",
         "Interfacial current density per true contact area, mean over the faces of each particle voxel",
     ),
+    "film_thickness": ("m", "Thickness of the film, mean over the contact of each particle voxel"),
+    "decomposed_charge": (
+        "C m^-2",
+        "Charge of the electrolyte oxidised per pristine contact area, mean over the faces of each particle voxel",
+    ),
 }
 
-#: The fields saved unless others are asked for.
-DEFAULT_FIELDS = tuple(FIELDS)
+#: Fields of a cell whose electrolyte is oxidised on the active material (`decomposition.law`), and of no other.
+SIDE_FIELDS = ("film_thickness", "decomposed_charge")
 
 #: name -> (unit, long name) of what is known of every particle from the image.
 PARTICLE_FACTS: dict[str, tuple[str, str]] = {
@@ -51,13 +59,25 @@ PARTICLE_HISTORIES: dict[str, tuple[str, str]] = {
 }
 
 
-def check_fields(names: tuple[str, ...]) -> None:
-    """ConfigError for a field name that does not exist."""
+def chosen_fields(names: Sequence[str] | None, cell: Cell) -> tuple[str, ...]:
+    """The fields to save: those asked for, or with None all that exist in `cell`.
+
+    **Errors:** ConfigError for a name that is none, or none in this cell.
+    """
+    missing = () if cell.model.decomposition is not None else SIDE_FIELDS
+    if names is None:
+        return tuple(name for name in FIELDS if name not in missing)
     if isinstance(names, str):
         raise ConfigError(f"fields must be a tuple of names, got the text {names!r}. Write ({names!r},).")
     for name in names:
         if name not in FIELDS:
             raise ConfigError(f"Unknown field {name!r}." + did_you_mean(name, FIELDS))
+        if name in missing:
+            raise ConfigError(
+                f"The field {name!r} needs oxidation of the electrolyte, and this cell has none. Leave it out of "
+                "output.fields (null saves all that exist), or choose a decomposition.law with a current."
+            )
+    return tuple(names)
 
 
 def particle_columns(electrode: Electrode) -> dict[str, np.ndarray] | None:
@@ -215,13 +235,42 @@ class Observer:
         where = {"sto": self.phase == AM, "phi_s": self.active[PHI_S], "phi_e": self.active[PHI_E]}
         where["c_e"] = self.active[PHI_E]
         rows = {"sto": STO, "phi_s": PHI_S, "phi_e": PHI_E, "c_e": C_E}
+        of_faces = self._face_fields(state)
         out = {}
         for name in names:
-            if name == "j":
-                out[name] = self._current_density(state)[n:]
+            if name in of_faces:
+                out[name] = self._face_mean(*of_faces[name])[n:]
             else:
                 out[name] = np.where(where[name], u[rows[name]], np.nan)[n:].astype(np.float32)
         return out
+
+    def _face_fields(self, state: State) -> dict[str, tuple[Array, np.ndarray]]:
+        """Field -> values (n,) of the faces, and the areas (n,) [m2] by which a voxel's mean is weighted."""
+        contact, states = self.contact(state), state.side.faces
+        fields = {"j": (state.j.total, contact)}
+        if states is not None:
+            fields["film_thickness"] = (states[THICKNESS], contact)
+            fields["decomposed_charge"] = (states[CHARGE], self.pristine_contact)
+        return fields
+
+    def _face_mean(self, values: Array, area: np.ndarray) -> np.ndarray:
+        """Mean of `values` (n,) over the faces of each particle voxel, weighted by `area`; NaN without a face."""
+        size = int(np.prod(self.cell.model.shape))
+        am = np.asarray(self.cell.model.faces.am)
+        total = np.bincount(am, weights=np.asarray(values) * area, minlength=size)
+        whole = np.bincount(am, weights=area, minlength=size)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(whole > 0, total / whole, np.nan)
+        return mean.reshape(self.cell.model.shape).astype(np.float32)
+
+    def faces(self, state: State) -> dict[str, np.ndarray]:
+        """`face_names` of the live faces (f,)."""
+        return face_histories(self.cell, state, self.contact(state))
+
+    @property
+    def has_particles(self) -> bool:
+        """Whether the electrode has particle labels."""
+        return self._particles is not None
 
     def particles(self, state: State) -> dict[str, np.ndarray]:
         """`PARTICLE_HISTORIES` of every particle (p,); empty if the electrode has no particle labels."""
@@ -243,13 +292,3 @@ class Observer:
         """Lateral means of phi_e [V] and c_e [mol/m3] in each separator layer."""
         u = np.asarray(state.u)[:, : self.layers]
         return {"phi_e": u[PHI_E].mean(axis=(1, 2)), "c_e": u[C_E].mean(axis=(1, 2))}
-
-    def _current_density(self, state: State) -> np.ndarray:
-        size = int(np.prod(self.cell.model.shape))
-        am = np.asarray(self.cell.model.faces.am)
-        contact = self.contact(state)
-        current = np.bincount(am, weights=np.asarray(state.j.total) * contact, minlength=size)
-        area = np.bincount(am, weights=contact, minlength=size)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            density = np.where(area > 0, current / area, np.nan)
-        return density.reshape(self.cell.model.shape).astype(np.float32)

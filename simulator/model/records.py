@@ -17,6 +17,7 @@ class Records:
         self._observer, self._names, self._recorder = observer, names, recorder
         self._sent = 0
         self._saved: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        self._saved_faces: list[dict[str, np.ndarray]] = []
         self.rows: list[dict[str, float]] = []
         self.times: list[float] = []  # of the saved fields
         self.ledger = {"charge": 0.0, "lithium": 0.0, "salt": 0.0, "side": 0.0}
@@ -43,15 +44,22 @@ class Records:
         if self._recorder is None:
             for name, values in fields.items():
                 self._saved[name].append(values)
+            self._saved_faces.append(self._observer.faces(state))
         else:
-            profiles = self._observer.separator_profiles(state)
-            self._recorder.fields(t, fields, profiles, self._observer.particles(state))
+            tables = {"faces": self._observer.faces(state)}
+            if self._observer.has_particles:
+                tables["particles"] = self._observer.particles(state)
+            self._recorder.fields(t, fields, self._observer.separator_profiles(state), tables)
         self.times.append(t)
         return True
 
     def field(self, name: str, index: int) -> np.ndarray:
         """Saved field `name` (nz, ny, nx) number `index` >= 0."""
         return self._saved[name][index] if self._recorder is None else self._recorder.read(name, index)
+
+    def face(self, name: str, index: int) -> np.ndarray:
+        """History `name` (f,) of the live faces at the saved step number `index` >= 0."""
+        return self._saved_faces[index][name] if self._recorder is None else self._recorder.read_face(name, index)
 
     def columns(self) -> dict[str, np.ndarray]:
         """The time series as arrays."""

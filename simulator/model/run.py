@@ -15,6 +15,7 @@ from simulator.model.build import Cell
 from simulator.model.checkpoint import Checkpoint
 from simulator.model.cycle_jump import CycleJumps, Mark, state_behind
 from simulator.model.events import NEARLY_DEPLETED, Event, Reading, first_crossed, locate
+from simulator.model.faces import face_facts, face_names
 from simulator.model.leg import Leg
 from simulator.model.losses import voltage_losses
 from simulator.model.moment import Moment, Stop
@@ -26,6 +27,7 @@ from simulator.model.residual import Flows
 from simulator.model.solution import Recorder, Solution
 from simulator.model.timestep import GAMMA, ErrorScales, State, attempt, consistent_state, resting_state
 from simulator.model.timestep import Step as TimeStep
+from simulator.model.validity import beyond_validity
 from simulator.protocol import Step
 
 SAFETY, GROWTH, SHRINK = 0.9, 3.0, 0.2
@@ -284,7 +286,7 @@ class Run:
         )
         extremes = after.extremes if hit is None else self.observer.extremes(step.state)
         self._commit(moment, size, step.error, newton, krylov, extremes)
-        self._warn_outside_data(extremes)
+        self._warn_outside_data()
         return hit
 
     def _read(self, state: State) -> Reading:
@@ -391,6 +393,7 @@ class Run:
             "step_count": float(moment.number),
             "cycle_count": float(moment.cycle.number),
             "charge_coulomb": moment.charge,
+            "throughput_coulomb": moment.throughput,
             **extremes._asdict(),
             **voltage_losses(state.u, state.j, state.side, state.current, self.cell.model),
             **self.observer.side_columns(state, moment.passed),
@@ -416,20 +419,11 @@ class Run:
         if due or rest_due:
             self.save()
 
-    def _warn_outside_data(self, x: Extremes) -> None:
-        ranges = [("am.ocp", x.sto_min, x.sto_max, "sto"), ("am.D_s", x.sto_min, x.sto_max, "sto")]
-        if self.cell.model.binary:
-            ranges.append(("electrolyte.kappa", x.c_e_min, x.c_e_max, "c_e [mol/m3]"))
-        for name, low, high, axis in ranges:
-            valid = self.cell.value(name).valid
-            if name not in self.warned and (low < valid[0] or high > valid[1]):
+    def _warn_outside_data(self) -> None:
+        for name, text in beyond_validity(self.cell, self.records.rows[-1]):
+            if name not in self.warned:
                 self.warned.add(name)
-                warnings.warn(
-                    f"At t = {self.now.t:.4g} s {axis} spans {low:.4g} to {high:.4g}, beyond the data of {name} "
-                    f"({valid[0]:.4g} to {valid[1]:.4g}): what follows is extrapolated.",
-                    UserWarning,
-                    stacklevel=2,
-                )
+                warnings.warn(text, UserWarning, stacklevel=2)
 
     # -- interruption and end ------------------------------------------------------------------------------------
 
@@ -491,5 +485,8 @@ class Run:
             am_mass=self.cell.am_mass,
             field_times=np.array(self.records.times),
             field_names=self.field_names,
+            faces=face_facts(self.cell),
+            face_names=face_names(self.cell),
             _read=self.records.field,
+            _read_face=self.records.face,
         )

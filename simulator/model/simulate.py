@@ -10,7 +10,7 @@ from simulator.model.build import Cell
 from simulator.model.checkpoint import Checkpoint, fingerprint
 from simulator.model.estimate import check_start, warn_if_salt_runs_out
 from simulator.model.moment import Stop
-from simulator.model.observe import DEFAULT_FIELDS, check_fields
+from simulator.model.observe import chosen_fields
 from simulator.model.options import Progress, SolverOptions
 from simulator.model.run import Run
 from simulator.model.solution import Recorder, Solution
@@ -23,12 +23,12 @@ def check_arguments(
     cell: Cell,
     protocol: Protocol,
     times: Sequence[float] | None,
-    fields: tuple[str, ...],
+    fields: Sequence[str] | None,
     rtol: float,
     snapshots: int,
 ) -> tuple[Sequence[Step], np.ndarray]:
     """The protocol's steps and the asked times [s], sorted. **Errors:** `ConfigError` for any impossible argument."""
-    check_fields(fields)
+    chosen_fields(fields, cell)
     if not 1e-8 <= rtol <= 0.1:
         raise ConfigError(f"rtol must lie in [1e-8, 0.1], got {rtol}. 1e-3 is the default.")
     if snapshots < 1:
@@ -55,7 +55,7 @@ def simulate(
     *,
     times: Sequence[float] | None = None,
     recorder: Recorder | None = None,
-    fields: tuple[str, ...] = DEFAULT_FIELDS,
+    fields: Sequence[str] | None = None,
     rtol: float = 1e-3,
     callback: Callable[[Progress], None] | None = None,
     options: SolverOptions | None = None,
@@ -65,7 +65,8 @@ def simulate(
     """Run `protocol` on `cell`; never raises on physics or numerics: look at `solution.status`.
 
     **Arguments:** `protocol`: texts such as "Charge at C/10 until 4.2 V", or step objects. `times` [s]: the solution
-    holds those it reaches. `rtol`: error control; 1e-3 stands for 0.2 mV and a stoichiometry of 1e-3 per step.
+    holds those it reaches. `fields`: names of `FIELDS` to save, None: all that exist in this cell. `rtol`: error
+    control; 1e-3 stands for 0.2 mV and a stoichiometry of 1e-3 per step.
     `snapshots`: fields are saved each time this fraction of the theoretical capacity has passed, and at the ends of
     steps. `callback` gets a `Progress` after each accepted step. `recorder` receives rows and fields as they come.
     `checkpoint`: go on from there; everything else must be as in the run that made it (`solver.max_steps` aside).
@@ -75,6 +76,7 @@ def simulate(
     **Errors:** `ConfigError` before anything is compiled.
     """
     steps, asked = check_arguments(cell, protocol, times, fields, rtol, snapshots)
+    fields = chosen_fields(fields, cell)
     options = options or SolverOptions()
     warn_if_salt_runs_out(cell, steps)
     identity = fingerprint(
@@ -82,7 +84,7 @@ def simulate(
         (
             *steps,
             cell.basis,
-            *(repr(options.numerical()), asked.tolist(), tuple(fields), rtol, snapshots),
+            *(repr(options.numerical()), asked.tolist(), fields, rtol, snapshots),
             *(cell.value(name) for name in ("voltage_limits", "sto_init", "electrolyte.c_e_max")),
             cell.theoretical_capacity,
         ),

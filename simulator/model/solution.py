@@ -19,6 +19,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "step_count": ("1", "Number of the protocol step"),
     "cycle_count": ("1", "Number of the cycle"),
     "charge_coulomb": ("C", "Charge passed since the start, positive on charge"),
+    "throughput_coulomb": ("C", "Charge passed since the start in either direction"),
     "sto_mean": ("1", "Mean stoichiometry of the reacting active material"),
     "sto_std": ("1", "Standard deviation of the stoichiometry"),
     "sto_min": ("1", "Lowest stoichiometry"),
@@ -52,12 +53,16 @@ class Recorder(Protocol):
         time: float,
         fields: Mapping[str, np.ndarray],
         profiles: Mapping[str, np.ndarray],
-        particles: Mapping[str, np.ndarray],
+        tables: Mapping[str, Mapping[str, np.ndarray]],
     ) -> None:
-        """Fields on the electrode's voxels, separator profiles and values per particle at `time` [s]."""
+        """Fields on the electrode's voxels, separator profiles, and a table for "faces" and "particles" (if the
+        electrode has labels) with the values of each of them, at `time` [s]."""
 
     def read(self, name: str, index: int) -> np.ndarray:
         """Field `name` (nz, ny, nx) of the saved step `index`."""
+
+    def read_face(self, name: str, index: int) -> np.ndarray:
+        """Value `name` (f,) of the live faces at the saved step `index`."""
 
     def step_done(self, checkpoint: Callable[[], Checkpoint]) -> None:
         """A time step is complete; `checkpoint()` is what would be needed to go on from here."""
@@ -75,7 +80,9 @@ class Solution:
 
     `status`: finished, voltage_limit, salt_depleted, salt_saturated, newton_failed, dt_min or interrupted; `message`
     says more. `timeseries`: `COLUMNS`, one value per accepted step. `ledger`: largest relative imbalance of charge,
-    lithium and salt. `stats`: counts and times of the solver.
+    lithium and salt. `stats`: counts and times of the solver. `field_names`, `face_names`: what `field` and `face`
+    give at the `field_times` [s]. `faces`: name -> (f,) or (f, 3), where the live faces lie and their area, see
+    `simulator.model.faces.FACE_FACTS`.
     """
 
     status: str
@@ -87,7 +94,10 @@ class Solution:
     am_mass: float
     field_times: np.ndarray
     field_names: tuple[str, ...]
+    faces: dict[str, np.ndarray] = field(repr=False)
+    face_names: tuple[str, ...]
     _read: Callable[[str, int], np.ndarray] = field(repr=False)
+    _read_face: Callable[[str, int], np.ndarray] = field(repr=False)
 
     @property
     def time(self) -> np.ndarray:
@@ -126,11 +136,27 @@ class Solution:
         """
         if name not in self.field_names:
             raise ConfigError(f"Field {name!r} was not saved." + did_you_mean(name, self.field_names))
+        return self._read(name, self._nearest(t))
+
+    def face(self, name: str, t: float | None = None) -> np.ndarray:
+        """Value `name` (f,) of the live faces, in the order of `faces`, at the saved time nearest to `t` [s] (None: the
+        last): current_density [A/m2 of contact], and with a decomposition oxidation_current_density [A/m2],
+        film_thickness [m], decomposed_charge [C/m2 of pristine contact], contact_remaining [-].
+
+        **Errors:** `ConfigError` for a name that does not exist in this cell, or `t` outside the saved times.
+        """
+        if name not in self.face_names:
+            hint = did_you_mean(name, self.face_names)
+            raise ConfigError(f"The faces of this run have no {name!r}, only {', '.join(self.face_names)}.{hint}")
+        return self._read_face(name, self._nearest(t))
+
+    def _nearest(self, t: float | None) -> int:
+        """Index of the saved time nearest to `t` [s], None: of the last."""
         times = self.field_times
         if not times.size:
             raise ConfigError("No fields were saved: the run ended before its first state.")
         if t is None:
-            return self._read(name, times.size - 1)
+            return int(times.size) - 1
         if not times[0] <= t <= times[-1]:
             raise ConfigError(f"t = {t} s lies outside the saved times, {times[0]:g} to {times[-1]:g} s.")
-        return self._read(name, int(np.argmin(np.abs(times - t))))
+        return int(np.argmin(np.abs(times - t)))

@@ -179,12 +179,25 @@ def _salt(run: Run, index: int) -> Shown:
     return Shown(r"Salt $c_e$ [mol m$^{-3}$]", CONCENTRATION_MAP, values, where, (None, 2.0))
 
 
-def _current(run: Run, index: int) -> Shown:
-    values = run.field("j", index).astype(float)
-    label = r"Interface current $j$ [A m$^{-2}$]"
+def _on_interface(run: Run, label: str, cmap: str, values: np.ndarray, least: float) -> Shown:
+    """`values` that particle voxels with a live face have; `least`: width of a colour range."""
     # a particle's inside has no interface, and is no loss of contact
     blank: dict[str, Any] = {"blank": SOLID_GREY, "blank_label": "no live interface"}
-    return Shown(label, CURRENT_MAP, values, run.phase == AM, (None, 1e-6), **blank)
+    return Shown(label, cmap, values.astype(float), run.phase == AM, (None, least), **blank)
+
+
+def _current(run: Run, index: int) -> Shown:
+    return _on_interface(run, r"Interface current $j$ [A m$^{-2}$]", CURRENT_MAP, run.field("j", index), 1e-6)
+
+
+def _film(run: Run, index: int) -> Shown:
+    values = 1e9 * run.field("film_thickness", index)
+    return _on_interface(run, "Film thickness [nm]", CONCENTRATION_MAP, values, 1e-3)
+
+
+def _decomposed(run: Run, index: int) -> Shown:
+    values = run.field("decomposed_charge", index)
+    return _on_interface(run, r"Decomposed charge [C m$^{-2}$]", CONCENTRATION_MAP, values, 1e-6)
 
 
 _FIELDS: dict[str, Callable[[Run, int], Shown]] = {
@@ -193,6 +206,8 @@ _FIELDS: dict[str, Callable[[Run, int], Shown]] = {
     "phi_s": _electronic_potential,
     "c_e": _salt,
     "j": _current,
+    "film_thickness": _film,
+    "decomposed_charge": _decomposed,
 }
 
 

@@ -18,7 +18,7 @@ FILES = ":files"
 #: option -> words that may follow it; other options that take a value: file names
 _VALUES: dict[str, tuple[str, ...]] = {
     "--cfg": ("job",),
-    "--field": ("sto", "phi_s", "phi_e", "c_e", "j"),
+    "--field": ("sto", "phi_s", "phi_e", "c_e", "j", "film_thickness", "decomposed_charge"),
     "--fps": (),
     "--frames": (),
     "--range": (),

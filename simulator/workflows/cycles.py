@@ -10,20 +10,49 @@ from simulator.errors import ConfigError
 from simulator.protocol.half_cycles import HalfCycle, find_half_cycles, flowing
 from simulator.workflows.analysis import Curve, PulseResistance, pulse_resistance
 
-#: Columns of the time series that the table follows over the cycles: name -> (unit, heading, which value of the cycle).
-#: A column that the run lacks is left out.
-CYCLE_OUTPUTS: dict[str, tuple[str, str, str]] = {
-    "sto_mean": ("-", "mean stoichiometry at the end", "last"),
-    "sto_std": ("-", "largest spread of stoichiometry", "max"),
-    "c_e_min": ("mol/m3", "lowest salt concentration", "min"),
-    "decomposed_coulomb": ("C", "charge of side reactions since the start", "last"),
-}
-#: word of `CYCLE_OUTPUTS` -> value of the rows of one cycle
-_HOW: dict[str, Callable[[np.ndarray], float]] = {
-    "last": lambda rows: float(rows[-1]),
-    "max": lambda rows: float(np.max(rows)),
-    "min": lambda rows: float(np.min(rows)),
-    "mean": lambda rows: float(np.mean(rows)),
+
+class CycleOutput(NamedTuple):
+    """A column of the time series that the table follows over the cycles.
+
+    `how`: which value of the cycle is shown, a word of `_HOW`; `factor` from the SI of the column to `unit`; `side`:
+    left out where no electrolyte has been oxidised on the active material. A column that the run lacks is left out.
+    """
+
+    column: str
+    unit: str
+    heading: str
+    how: str
+    factor: float = 1.0
+    side: bool = False
+
+
+#: Further columns of the table, in its order.
+CYCLE_OUTPUTS = [
+    CycleOutput("sto_mean", "-", "mean stoichiometry at the end", "last"),
+    CycleOutput("sto_std", "-", "largest spread of stoichiometry", "max"),
+    CycleOutput("c_e_min", "mol/m3", "lowest salt concentration", "min"),
+    CycleOutput("interface_resistance_ohm_m2", "ohm cm2", "interface resistance at the end of charge", "charged", 1e4),
+    CycleOutput("decomposed_coulomb", "C", "charge decomposed in the cycle", "gained", side=True),
+    CycleOutput("decomposed_coulomb", "C", "charge decomposed since the start", "last", side=True),
+    CycleOutput("film_thickness_mean", "nm", "mean film thickness at the end", "last", 1e9, side=True),
+    CycleOutput("film_thickness_max", "nm", "largest film thickness at the end", "last", 1e9, side=True),
+    CycleOutput("contact_remaining", "%", "contact remaining at the end", "last", 100.0, side=True),
+]
+
+
+def _charged(values: np.ndarray, direction: np.ndarray) -> float:
+    charging = np.flatnonzero(direction > 0)
+    return float(values[charging[-1]]) if charging.size else math.nan
+
+
+#: word of `CycleOutput.how` -> the value of one cycle, of its rows and the signs of their currents (0: rest)
+_HOW: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "last": lambda values, _: float(values[-1]),
+    "max": lambda values, _: float(np.max(values)),
+    "min": lambda values, _: float(np.min(values)),
+    "mean": lambda values, _: float(np.mean(values)),
+    "gained": lambda values, _: float(values[-1] - values[0]),
+    "charged": _charged,
 }
 _WORDS = {1: "charge", -1: "discharge"}
 
@@ -78,7 +107,8 @@ def cycle_table(run: CycledRun) -> dict[str, np.ndarray]:
     halves = find_half_cycles(current, series.get("cycle_count"))
     if not any(half.direction for half in halves):
         raise ConfigError("No current flows in this run, so it has no cycles. The table needs a charge or a discharge.")
-    numbers = sorted({half.cycle for half in halves})
+    # a cycle without any current is the end of those that a run has jumped over
+    numbers = sorted({half.cycle for half in halves if half.direction})
     of_cycle = [[half for half in halves if half.cycle == number] for number in numbers]
     pulses = pulse_resistance(run)
     rows = _Rows(flowing(current) != 0, np.diff(run.capacity, prepend=0.0), _energies(run))
@@ -108,10 +138,13 @@ def cycle_table(run: CycledRun) -> dict[str, np.ndarray]:
     begin = [max(cycle[0].rows.start - 1, 0) for cycle in of_cycle]
     end = [cycle[-1].rows.stop - 1 for cycle in of_cycle]
     table["duration [h]"] = (time[end] - time[begin]) / 3600.0
-    for name, (unit, heading, how) in CYCLE_OUTPUTS.items():
-        if name in series:
-            parts = [series[name][cycle[0].rows.start : cycle[-1].rows.stop] for cycle in of_cycle]
-            table[f"{heading} [{unit}]"] = np.array([_HOW[how](part) for part in parts])
+    direction = flowing(current)
+    spans = [slice(cycle[0].rows.start, cycle[-1].rows.stop) for cycle in of_cycle]
+    oxidised = bool(np.any(series.get("decomposed_coulomb", 0.0)))
+    for output in CYCLE_OUTPUTS:
+        if output.column in series and (oxidised or not output.side):
+            followed = [_HOW[output.how](series[output.column][span], direction[span]) for span in spans]
+            table[f"{output.heading} [{output.unit}]"] = output.factor * np.array(followed)
     return table
 
 

@@ -23,12 +23,21 @@ ADVICE = {
 #: A run with more changes of current than this keeps their resistances out of its table: see `pulse_resistance`.
 MOST_RESISTANCES = 12
 
+#: Columns of the time series with the charges of side reactions [C] -> what the table calls them.
+SIDE_CHARGES = {
+    "decomposed_coulomb": "decomposed charge",
+    "burst_coulomb": "charge of the burst",
+    "carbon_coulomb": "charge oxidised on carbon",
+}
+
 
 class CellFacts(Protocol):
     """What the summary needs of a cell."""
 
     @property
     def area(self) -> float: ...  # cross-section [m2]
+    @property
+    def contact_area(self) -> float: ...  # of all live faces before anything was lost [m2]
     @property
     def am_mass(self) -> float: ...  # [kg], isolated parts included
     @property
@@ -83,7 +92,7 @@ def summarise(cell: CellFacts, solution: RunFacts) -> dict[str, float]:
         "final voltage [V]": float(solution.voltage[-1]) if solution.voltage.size else float("nan"),
         "simulated time [h]": float(solution.time[-1]) / 3600 if solution.time.size else 0.0,
     }
-    values |= _losses(solution)
+    values |= _losses(solution) | _interface(cell, solution)
     pulses = pulse_resistance(solution) if solution.time.size else []
     for pulse in pulses if len(pulses) <= MOST_RESISTANCES else ():
         values[f"resistance 10 s into step {pulse.step} [ohm cm2]"] = 1e4 * pulse.resistance
@@ -103,6 +112,26 @@ def _losses(solution: RunFacts) -> dict[str, float]:
     names = [name for name in series if name.startswith("loss_")]
     means = {name: 1e3 * float(np.sum(share * sign * series[name][flowing])) for name in names}
     return {f"mean loss, {name[5:-5].replace('_', ' ')} [mV]": value for name, value in means.items()}
+
+
+def _interface(cell: CellFacts, solution: RunFacts) -> dict[str, float]:
+    """Resistance of the interface at the end, and what side reactions have done, if there are any."""
+    series = solution.timeseries
+    last = {name: float(values[-1]) for name, values in series.items() if values.size}
+    if "interface_resistance_ohm_m2" not in last:
+        return {}
+    values = {"interface resistance at the end [ohm cm2]": 1e4 * last["interface_resistance_ohm_m2"]}
+    for name, text in SIDE_CHARGES.items():
+        if last[name] > 0:  # some current has flowed then
+            values[f"{text} [% of throughput]"] = 100 * last[name] / last["throughput_coulomb"]
+    if last["decomposed_coulomb"] > 0:
+        values |= {
+            "decomposed charge [C/m2 of contact]": last["decomposed_coulomb"] / cell.contact_area,
+            "mean film thickness [nm]": 1e9 * last["film_thickness_mean"],
+            "largest film thickness [nm]": 1e9 * last["film_thickness_max"],
+            "contact remaining [%]": 100 * last["contact_remaining"],
+        }
+    return values
 
 
 def stored_summary(summary: Mapping[str, Any]) -> dict[str, float]:

@@ -81,7 +81,7 @@ def run(config: "RunConfig", console: Console | None = None) -> RunOutcome:
             electrode = label_particles(electrode)
         overrides, min_live = config.cell.overrides, config.geometry.min_live
         cell = build_cell(electrode, config.cell.parameter_set, overrides, min_live=min_live)
-        fields = tuple(config.output.fields)
+        fields = config.output.fields
         check_arguments(cell, steps, None, fields, config.solver.rtol, config.output.snapshots)
         new = not folder.is_dir()
         make_folder(folder)  # all that can be wrong with the input has been said
@@ -105,6 +105,7 @@ def run(config: "RunConfig", console: Console | None = None) -> RunOutcome:
                 steps,
                 save_to=folder / RESULT,
                 fields=fields,
+                faces=config.output.faces,
                 rtol=rtol,
                 callback=after_step,
                 options=SolverOptions(**solver),

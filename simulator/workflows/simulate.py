@@ -10,6 +10,7 @@ import numpy as np
 
 from simulator.errors import ConfigError
 from simulator.io import (
+    HistoryTable,
     ResultWriter,
     StoredCheckpoint,
     collect_provenance,
@@ -19,14 +20,8 @@ from simulator.io import (
 )
 from simulator.model import COLUMNS, FIELDS, Cell, Checkpoint, Progress, Solution, SolverOptions
 from simulator.model import simulate as run_model
-from simulator.model.observe import (
-    DEFAULT_FIELDS,
-    PARTICLE_FACTS,
-    PARTICLE_HISTORIES,
-    check_fields,
-    particle_columns,
-    separator_z,
-)
+from simulator.model.faces import FACE_FACTS, FACE_HISTORIES, face_facts, face_names
+from simulator.model.observe import PARTICLE_FACTS, PARTICLE_HISTORIES, chosen_fields, particle_columns, separator_z
 from simulator.model.simulate import check_arguments
 from simulator.protocol import Protocol
 from simulator.workflows.folder import RESUMABLE, checkpoint_path
@@ -47,21 +42,21 @@ class FileRecorder:
         self,
         path: str | os.PathLike[str],
         cell: Cell,
-        fields: tuple[str, ...],
+        fields: Sequence[str] | None,
         config: Mapping[str, Any] | None = None,
         *,
         provenance: Mapping[str, Any] | None = None,
         interval: float = 10.0,
         checkpoint: Checkpoint | None = None,
         warnings: Sequence[str] = (),
+        faces: bool = True,
     ) -> None:
-        check_fields(fields)
+        names = chosen_fields(fields, cell)
         self._cell, self._path, self._warnings = cell, Path(path), warnings
         self._checkpoint_path = checkpoint_path(path)
         self._shortest = self._interval = interval
         self._written = clock.monotonic()
         electrode = cell.electrode
-        found = particle_columns(electrode)
         continue_at, self._earlier = None, []
         if checkpoint is None:
             self._checkpoint_path.unlink(missing_ok=True)  # of an older run, which this one replaces
@@ -72,14 +67,13 @@ class FileRecorder:
             path,
             phase=np.asarray(electrode.phase),
             voxel_size=electrode.voxel_size,
-            field_specs={name: FIELDS[name] for name in fields},
+            field_specs={name: FIELDS[name] for name in names},
             config=config or {},
             parameters=describe_parameters(cell),
             provenance={**collect_provenance(), **(provenance or {})},
             timeseries_specs=dict(list(COLUMNS.items())[4:]),
             separator_z=separator_z(cell),
-            particles=found,
-            particle_specs=PARTICLE_FACTS | PARTICLE_HISTORIES if found else None,
+            tables=_tables(cell, faces),
             continue_at=continue_at,
             autoflush=False,
         )
@@ -93,10 +87,11 @@ class FileRecorder:
         time: float,
         fields: Mapping[str, np.ndarray],
         profiles: Mapping[str, np.ndarray],
-        particles: Mapping[str, np.ndarray],
+        tables: Mapping[str, Mapping[str, np.ndarray]],
     ) -> None:
-        """Append fields [z, y, x], separator profiles and values per particle at `time` [s]."""
-        self._writer.append_fields(time, fields, profiles, particles)
+        """Append fields [z, y, x], separator profiles and values per particle and face at `time` [s]."""
+        kept = {name: values for name, values in tables.items() if name in self._writer.tables}
+        self._writer.append_fields(time, fields, profiles, kept)
         if self._writer.pending_bytes > _MOST_PENDING:
             self._writer.flush()
 
@@ -104,6 +99,11 @@ class FileRecorder:
         """Field `name` (nz, ny, nx) of the saved step `index`."""
         self._writer.flush()
         return read_result(self._path).field(name, index)
+
+    def read_face(self, name: str, index: int) -> np.ndarray:
+        """Value `name` (f,) of the live faces at the saved step `index`. **Errors:** ConfigError without `faces`."""
+        self._writer.flush()
+        return read_result(self._path).face(name, index)
 
     def step_done(self, checkpoint: Callable[[], Checkpoint]) -> None:
         """Bring file and checkpoint up to date if it is time to."""
@@ -133,6 +133,19 @@ class FileRecorder:
             self._checkpoint_path.unlink(missing_ok=True)
 
 
+def _tables(cell: Cell, faces: bool) -> dict[str, HistoryTable]:
+    """What the result file tells of each particle, if they have labels, and of each live face, if asked for."""
+    tables = {}
+    particles = particle_columns(cell.electrode)
+    if particles is not None:
+        tables["particles"] = HistoryTable(particles, PARTICLE_FACTS | PARTICLE_HISTORIES)
+    if faces:
+        facts = face_facts(cell)
+        specs = {name: FACE_FACTS[name] for name in facts} | {name: FACE_HISTORIES[name] for name in face_names(cell)}
+        tables["faces"] = HistoryTable(facts, specs, "f4")
+    return tables
+
+
 def describe_parameters(cell: Cell) -> dict[str, Any]:
     """Parameters as plain values for the result file: {dotted name: {value, unit, source}} and derived facts."""
     described: dict[str, Any] = {}
@@ -146,6 +159,7 @@ def describe_parameters(cell: Cell) -> dict[str, Any]:
         "am_mass_kg": cell.am_mass,
         "one_c_A": cell.one_c,
         "theoretical_capacity_C": cell.theoretical_capacity,
+        "contact_area_m2": cell.contact_area,
         "live_share": cell.live_share,
         "active_coverage": cell.active_coverage,
         "isolated_share": dict(cell.isolated_share),
@@ -159,7 +173,8 @@ def simulate(
     *,
     times: Sequence[float] | None = None,
     save_to: str | os.PathLike[str] | None = None,
-    fields: tuple[str, ...] = DEFAULT_FIELDS,
+    fields: Sequence[str] | None = None,
+    faces: bool = True,
     rtol: float = 1e-3,
     callback: Callable[[Progress], None] | None = None,
     options: SolverOptions | None = None,
@@ -174,8 +189,10 @@ def simulate(
 
     **Arguments:** `protocol`: PyBaMM-like text ("Charge at C/10 until 4.2 V", "Discharge at 2 A/m2 for 3 h or until
     3 V", "Rest for 1 hour") or step objects. `times` [s]: the solution holds those it reaches. `save_to`: a `.vtkhdf`
-    file, written as the run goes on. `fields`: of sto, phi_s, phi_e, c_e, j. `rtol`: time-step error control, 1e-3
-    stands for 0.2 mV and a stoichiometry of 1e-3. `callback`: called after each step with a `Progress`. `snapshots`:
+    file, written as the run goes on. `fields`: of sto, phi_s, phi_e, c_e, j, and with a `decomposition.law`
+    film_thickness, decomposed_charge; None: all of them. `faces`: whether the file keeps the state of every live face
+    (a solution in memory always does). `rtol`: time-step error control, 1e-3 stands for 0.2 mV and a stoichiometry of
+    1e-3. `callback`: called after each step with a `Progress`. `snapshots`:
     number of field saves per theoretical capacity passed. `config`, `provenance`: stored in the file as given.
     `warnings`: texts stored with the summary when the run ends (the sequence may grow until then).
     `checkpoint_interval` [s]: longest computing time that a kill can cost (0: none). `resume`: go on from the
@@ -205,6 +222,7 @@ def simulate(
                 interval=checkpoint_interval,
                 checkpoint=checkpoint,
                 warnings=warnings,
+                faces=faces,
             )
         except OSError as error:
             raise ConfigError(

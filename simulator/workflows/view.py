@@ -245,5 +245,5 @@ def _draw_set(run: RunResult, options: ViewOptions, step: int | None, notes: Con
 
 def sorted_fields(run: RunResult) -> list[str]:
     """Saved fields: particles first, then potentials, salt, interface, and what else there is."""
-    usual = ["sto", "phi_e", "phi_s", "c_e", "j"]
+    usual = ["sto", "phi_e", "phi_s", "c_e", "j", "film_thickness", "decomposed_charge"]
     return [name for name in usual if name in run.field_specs] + sorted(set(run.field_specs) - set(usual))

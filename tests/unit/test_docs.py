@@ -23,7 +23,7 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 RUN = [
     README,
     *sorted((ROOT / "docs").glob("tutorial_*.md")),
-    *(ROOT / "docs" / f"{name}.md" for name in ("input", "electrodes", "segmentation")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("input", "electrodes", "segmentation", "decomposition")),
 ]
 MARK = "<!-- not run by the tests: "
 #: page -> blocks that carry that mark; a new one is meant to be noticed here
@@ -189,7 +189,9 @@ def test_index_names_every_page_and_every_command() -> None:
     assert sorted(re.findall(r"`voxelyte (\w+)`", index)) == sorted(cli.COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["index", "input", "outputs", "tutorial_image_to_figure", "tutorial_python"])
+@pytest.mark.parametrize(
+    "name", ["index", "input", "outputs", "decomposition", "tutorial_image_to_figure", "tutorial_python"]
+)
 def test_prose_fits_the_line_length(name: str) -> None:
     lines = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []

@@ -26,6 +26,7 @@ from simulator.io import curve, read_result, vtkhdf
 from simulator.materials import Expression, load_parameter_set, merge_parameters
 from simulator.materials.parameter_sets import SPECS
 from simulator.model import COLUMNS
+from simulator.model.faces import FACE_FACTS, FACE_HISTORIES
 from simulator.model.observe import FIELDS, PARTICLE_FACTS, PARTICLE_HISTORIES
 from simulator.protocol import parse_protocol, parse_step
 from simulator.protocol.parse import PARSERS
@@ -94,6 +95,8 @@ def lines(page: Path, kind: str) -> list[str]:
         ("column", COLUMNS),
         ("field", FIELDS),
         ("fact", PARTICLE_FACTS),
+        ("fact of a face", FACE_FACTS),
+        ("history of a face", FACE_HISTORIES),
         ("history", PARTICLE_HISTORIES),
         ("profile", vtkhdf.PROFILES),
     ],
@@ -141,11 +144,14 @@ def test_page_lists_the_columns_and_values_of_trust(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tiny_stack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a short run with all that a protocol can bring: pulses with rests, charge and discharge."""
+    """The folder of a short run with all that a protocol can bring (pulses with rests, charge and discharge), and every
+    side reaction."""
     place = tmp_path_factory.mktemp("outputs") / "run"
     words = ["geometry=file", f"geometry.path={tiny_stack}", "geometry.labels={electrolyte: 0, am: 1, cbd: 2}"]
     pulse, rest = "Charge at C/2 for 1 min", "Rest for 1 min"
     steps = f"protocol.steps=[{pulse}, {rest}, {pulse}, {rest}, Discharge at C/2 for 1 min]"
+    side = ["decomposition.law=delithiation", "decomposition.burst_charge=20", "carbon_oxidation.j_ref=1e-4"]
+    words += [f"cell.{word}" for word in side]
     assert cli.main(["run", *words, steps, f"output.dir={place}"]) == 0
     return place
 
@@ -163,7 +169,7 @@ def test_page_lists_the_columns_of_the_evaluations(folder: Path) -> None:
         with (folder / f"{name}.csv").open(encoding="utf-8") as stream:
             heads[name] = next(csv.reader(stream))
     page = tables(OUTPUTS)
-    followed = [f"{heading} [{unit}]" for unit, heading, _ in CYCLE_OUTPUTS.values()]
+    followed = [f"{output.heading} [{output.unit}]" for output in CYCLE_OUTPUTS]
     told = first_names(page["column of cycles.csv"])
     both = [name.replace("WAY", way) for name in told for way in ("charge", "discharge") if "WAY" in name]
     assert set(heads["cycles"]) | set(followed) == {*both, *(name for name in told if "WAY" not in name)}

@@ -7,7 +7,7 @@ Li" converts.
 
 from simulator.constants import F, R
 from simulator.materials.functions import Constant, Scaled
-from simulator.materials.parameter_sets.oxidation import sulfide_oxidation
+from simulator.materials.parameter_sets.oxidation import NO_LOSS, sulfide_oxidation
 from simulator.materials.parameter_sets.oxides import nmc811
 from simulator.materials.parameter_sets.schema import Parameter
 from simulator.materials.thermal import Thermal
@@ -73,6 +73,7 @@ def parameters() -> dict[str, Parameter]:
         "kinetics.alpha_c": Parameter(0.5, "-", "convention"),
         "contact.fraction": Parameter(1.0, "-", "every voxel face in contact is live until a law changes it"),
         "contact.electronic_resistance": Parameter(0.0, "ohm m2", "estimate: none; 1e-4 to 1e-2 if degraded"),
+        "contact.loss_thickness": NO_LOSS,
         "film.resistance_init": Parameter(0.0, "ohm m2", "estimate: no film on the pristine coated oxide"),
         **sulfide_oxidation(),
         "anode.kind": Parameter("li_in", "-", "In + InLi two-phase counter electrode, usual with sulfides"),

@@ -18,12 +18,13 @@ _TREND = (
     "number is not known; 0 to 2, 0 is the null model"
 )
 _SWITCH = "off until it is chosen"
+#: `contact.loss_thickness` of the sets
+NO_LOSS = Parameter(math.inf, "m", "no contact is lost until a value is chosen")
 
 
 def polymer_oxidation() -> dict[str, Parameter]:
     """PEO-LiTFSI on NMC811 at 60 C."""
     return {
-        "contact.loss_thickness": Parameter(math.inf, "m", "no contact is lost until a value is chosen"),
         "film.molar_volume": Parameter(1e-4, "m3/mol", "estimate: fragments of polymer and salt, 0.4 to 2e-4"),
         "film.conductivity": Parameter(1e-8, "S/m", "estimate: 1e-9 to 1e-6; with 1e-6 the film would fill voxels"),
         "decomposition.law": Parameter("none", "-", _SWITCH),

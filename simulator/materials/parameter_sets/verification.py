@@ -6,7 +6,7 @@ The exchange current density is 2 j0_ref sqrt(sto (1 - sto)) sqrt(c_e/c_e_init),
 
 from simulator.materials.functions import Constant
 from simulator.materials.nmc811 import DENSITY, ChenOCP
-from simulator.materials.parameter_sets.oxidation import polymer_oxidation
+from simulator.materials.parameter_sets.oxidation import NO_LOSS, polymer_oxidation
 from simulator.materials.parameter_sets.schema import Parameter
 
 _CHOSEN = "chosen for verification"
@@ -47,6 +47,7 @@ def parameters() -> dict[str, Parameter]:
         "kinetics.alpha_c": Parameter(0.5, "-", "convention"),
         "contact.fraction": Parameter(1.0, "-", _CHOSEN),
         "contact.electronic_resistance": Parameter(0.0, "ohm m2", _CHOSEN),
+        "contact.loss_thickness": NO_LOSS,
         "film.resistance_init": Parameter(0.0, "ohm m2", _CHOSEN),
         **polymer_oxidation(),
         "anode.kind": Parameter("li_metal", "-", _CHOSEN),

@@ -198,6 +198,7 @@ def test_mistakes_in_names_and_types_name_the_cure(override: str, named: str, cu
         ("protocol.steps=[]", "at least one step"),
         ("output.fields=[sto, soc]", "'sto'"),
         ("output.fields=[phi_s]", "'sto'"),
+        ("output.fields=[sto, film]", "film_thickness"),
         ("output.snapshots=0", "at least 1"),
         ("output.dir=''", "a folder"),
     ],

@@ -32,7 +32,8 @@ def test_every_transport_and_kinetic_parameter_takes_an_activation_energy():
     assert set(THERMAL) == {
         *("am.D_s", "am.sigma", "cbd.kappa", "cbd.sigma", "cbd.D_e", "electrolyte.kappa", "electrolyte.D_e"),
         *("separator.kappa", "separator.D_e", "kinetics.j0_ref", "anode.j0", "anode.resistance"),
-        *("film.resistance_init", "contact.electronic_resistance"),
+        *("film.resistance_init", "film.conductivity", "contact.electronic_resistance"),
+        *("decomposition.j_ref", "decomposition.burst_j_ref", "carbon_oxidation.j_ref"),
     }
 
 

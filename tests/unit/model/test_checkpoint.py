@@ -90,12 +90,12 @@ def test_interrupted_every_few_steps_it_repeats_every_row_and_saved_time(tiny, w
 def test_interrupted_anywhere_in_holds_ramps_titrations_and_profiles_it_repeats_every_row(tiny):
     protocol = [
         *(
-            "Charge at C/2 for 1 min",
-            "Hold at 3.86 V until C/4",
-            "Ramp to 3.88 V at 0.2 mV/s",
-            "Ramp to 3.86 V at 1 mV/s",
+            "Charge at C/2 for 5 s",
+            "Hold at 3.845 V until C/4",
+            "Ramp to 3.85 V at 0.1 mV/s",
+            "Discharge at C/2 for 5 s",
         ),
-        *("GITT at C/2 for 30 s, rest 10 s, until 3.88 V", "Discharge at C/2 for 5 s"),
+        "GITT at C/2 for 30 s, rest 10 s, until 3.86 V",
         *(ProfileStep((0.0, 20.0, 30.0), (0.1, -0.3, 0.2), "C", how) for how in ("linear", "hold")),
     ]
     expected = Memory()

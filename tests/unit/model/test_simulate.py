@@ -6,6 +6,7 @@ import pytest
 from simulator.constants import F
 from simulator.errors import ConfigError
 from simulator.model import COLUMNS, FIELDS, SolverOptions, simulate
+from simulator.model.observe import SIDE_FIELDS
 
 OPTIONS = SolverOptions(dt_init=20.0)
 TIMES = [600.0, 0.0, 17.3, 17.30001, 17.3, 333.3, 599.999]
@@ -26,19 +27,24 @@ class Recorder:
     def __init__(self):
         self.rows, self.times, self.ends, self.checkpoints = [], [], [], []
         self.saved = {name: [] for name in FIELDS}
+        self.faces = []
 
     def row(self, row):
         self.rows.append(dict(row))
 
-    def fields(self, time, fields, profiles, particles):
+    def fields(self, time, fields, profiles, tables):
         self.times.append(time)
         for name, values in fields.items():
             self.saved[name].append(values)
+        self.faces.append(tables["faces"])
         self.shapes = {name: values.shape for name, values in fields.items()}
         self.profiles = {name: values.shape for name, values in profiles.items()}
 
     def read(self, name, index):
         return self.saved[name][index]
+
+    def read_face(self, name, index):
+        return self.faces[index][name]
 
     def step_done(self, checkpoint):
         self.checkpoints.append(checkpoint())
@@ -167,8 +173,21 @@ def test_recorder_gets_every_row_and_field_while_the_run_goes_on(charge, tiny):
     np.testing.assert_array_equal([row["test_time_second"] for row in recorder.rows], s.time)
     np.testing.assert_array_equal([row["voltage_volt"] for row in recorder.rows], s.voltage)
     assert recorder.times == list(s.field_times) and recorder.ends == ["finished"]
-    assert recorder.shapes == {name: tiny.phases.shape for name in FIELDS}
+    assert recorder.shapes == {name: tiny.phases.shape for name in FIELDS if name not in SIDE_FIELDS}
     assert recorder.profiles == {"phi_e": (4,), "c_e": (4,)}
+
+
+def test_of_the_faces_a_run_without_side_reactions_keeps_the_currents_which_add_up(charge):
+    cell, s, _, _ = charge
+    assert s.face_names == ("current_density",)
+    assert s.field_names == tuple(name for name in FIELDS if name not in SIDE_FIELDS)
+    for t in s.field_times:
+        # saved in float32
+        assert np.sum(s.face("current_density", t) * s.faces["area"]) == pytest.approx(s.current[0], rel=1e-6)
+    with pytest.raises(ConfigError, match="no 'film_thickness', only current_density"):
+        s.face("film_thickness")
+    with pytest.raises(ConfigError, match="outside the saved times"):
+        s.face("current_density", t=1e6)
 
 
 def test_callback_sees_every_accepted_step_and_the_done_fraction_rises_to_one(charge):
@@ -281,6 +300,8 @@ def test_tighter_tolerance_takes_more_steps_to_the_same_curve(tiny, charge):
         ("Charge at C/2 for 1 min", {"rtol": 0.5}, "rtol must lie"),
         ("Charge at C/2 for 1 min", {"snapshots": 0}, "snapshots"),
         ("Charge at C/2 for 1 min", {"fields": ("soc",)}, "Unknown field 'soc'"),
+        ("Charge at C/2 for 1 min", {"fields": ("film_thickness",)}, r"needs oxidation .*output\.fields"),
+        ("Charge at C/2 for 1 min", {"fields": "sto"}, "tuple of names"),
         ("Charge at C/2 until 9 V", {}, "9"),
     ],
 )

@@ -23,6 +23,8 @@ SPECS = {
     "c_e": ("mol m^-3", "Salt concentration"),
     "j": ("A m^-2", "Interfacial current density"),
     "film": ("m", "Film thickness"),
+    "film_thickness": ("m", "Film thickness"),
+    "decomposed_charge": ("C m^-2", "Decomposed charge"),
 }
 
 
@@ -72,6 +74,8 @@ def make_run(tmp_path):
                     (np.arange(SHAPE[2]) == 6) & (phase == 1), (0.1 + 0.1 * depth) * (t / 600.0 - 1.0), np.nan
                 ),
                 "film": np.where(phase == 1, 1e-9 * (1.0 + depth), np.nan),
+                "film_thickness": np.where(np.arange(SHAPE[2]) == 6, 1e-9 * (1.0 + depth), np.nan),
+                "decomposed_charge": np.where(np.arange(SHAPE[2]) == 6, 2.0 * (1.0 + depth), np.nan),
             }
             writer.append_fields(t, {name: values[name] for name in fields})
         writer.finish(status, {}, {}, {})

@@ -95,3 +95,14 @@ def test_a_long_title_stays_on_a_narrow_sheet(make_run, tmp_path, drawn):
     figure = drawn[0]
     figure.draw_without_rendering()
     assert figure.texts[0].get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_films_are_shown_in_nanometres_and_insides_of_particles_in_grey(make_run):
+    run = make_run(fields=("sto", "film_thickness", "decomposed_charge"))
+    film, charge = (show_field(run, name, 2) for name in ("film_thickness", "decomposed_charge"))
+    assert film.label == "Film thickness [nm]" and "[C m$^{-2}$]" in charge.label
+    # layers 0 to 7: 1 to 8 nm and 2 to 16 C/m2, of which the range leaves 1 % out at either end
+    assert film.limits[:2] == pytest.approx((1.0, 8.0)) and charge.limits[:2] == pytest.approx((2.0, 16.0))
+    for shown in (film, charge):
+        assert shown.has_blank and shown.blank == fields.SOLID_GREY
+        assert set(np.unique(run.phase[shown.where])) == {1}

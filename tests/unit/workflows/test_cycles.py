@@ -7,7 +7,7 @@ import pytest
 
 from simulator.errors import ConfigError
 from simulator.workflows import cycles
-from simulator.workflows.cycles import cycle_table, has_cycles, mean_voltages
+from simulator.workflows.cycles import CYCLE_OUTPUTS, CycleOutput, cycle_table, has_cycles, mean_voltages
 
 MASS, AREA = 2e-9, 4e-10  # [kg], [m2]
 
@@ -97,13 +97,36 @@ def test_numbers_of_the_run_decide_what_a_cycle_is():
 def test_further_columns_are_read_at_the_end_of_the_cycle_or_over_it(monkeypatch):
     ramp = np.arange(25.0)
     run = curve(TWO, sto_mean=ramp, sto_std=ramp % 10, c_e_min=-ramp, extra=ramp)
-    monkeypatch.setitem(cycles.CYCLE_OUTPUTS, "extra", ("ohm m2", "film resistance", "mean"))
+    extra = CycleOutput("extra", "ohm cm2", "film resistance", "mean", 1e4)
+    monkeypatch.setattr(cycles, "CYCLE_OUTPUTS", [*CYCLE_OUTPUTS, extra])
     table = cycle_table(run)
     assert table["mean stoichiometry at the end [-]"].tolist() == [14, 24]
     assert table["largest spread of stoichiometry [-]"].tolist() == [9, 9]
     assert table["lowest salt concentration [mol/m3]"].tolist() == [-14, -24]
-    assert table["film resistance [ohm m2]"].tolist() == [7, 19.5]
-    assert "charge of side reactions since the start [C]" not in table  # not in this run
+    assert table["film resistance [ohm cm2]"].tolist() == [7e4, 19.5e4]
+    assert "charge decomposed since the start [C]" not in table  # not in this run
+
+
+def test_interface_and_side_reactions_are_followed_in_the_units_of_the_table():
+    ramp = np.arange(25.0)
+    sides = {"decomposed_coulomb": ramp, "film_thickness_mean": 1e-9 * ramp, "film_thickness_max": 2e-9 * ramp}
+    sides |= {"contact_remaining": 1.0 - 0.01 * ramp, "interface_resistance_ohm_m2": 1e-4 * ramp}
+    table = cycle_table(curve(TWO, **sides))
+    expected = {
+        # charges end in rows 4 and 19, cycles in rows 14 and 24
+        "interface resistance at the end of charge [ohm cm2]": [4.0, 19.0],
+        "charge decomposed in the cycle [C]": [14.0, 9.0],
+        "charge decomposed since the start [C]": [14.0, 24.0],
+        "mean film thickness at the end [nm]": [14.0, 24.0],
+        "largest film thickness at the end [nm]": [28.0, 48.0],
+        "contact remaining at the end [%]": [86.0, 76.0],
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(table[name], values, rtol=1e-12, err_msg=name)  # rounding
+    off = cycle_table(curve(TWO, **(sides | {"decomposed_coulomb": 0.0 * ramp})))
+    assert [name for name in expected if name in off] == ["interface resistance at the end of charge [ohm cm2]"]
+    discharged = cycle_table(curve(TWO[2:3], interface_resistance_ohm_m2=np.ones(5)))
+    assert np.isnan(discharged["interface resistance at the end of charge [ohm cm2]"]).all()
 
 
 def test_a_run_that_ends_as_a_current_begins_has_no_mean_voltage():

@@ -36,7 +36,7 @@ def whole(tiny_stack: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResu
 
 
 def assert_same(one: RunResult, other: RunResult) -> None:
-    """Every row, saved time, field and particle history, to the last bit: the same program has done the same steps."""
+    """Every row, saved time, field, particle and face history, to the last bit: one program, the same steps."""
     assert one.status == other.status == "finished"
     assert one.timeseries.keys() == other.timeseries.keys()
     for name, values in one.timeseries.items():
@@ -47,6 +47,8 @@ def assert_same(one: RunResult, other: RunResult) -> None:
             np.testing.assert_array_equal(one.field(name, index), other.field(name, index), err_msg=name)
     assert one.particles is not None and other.particles is not None
     np.testing.assert_array_equal(one.particles.sto, other.particles.sto)
+    for index in range(one.field_times.size):
+        np.testing.assert_array_equal(one.face("current_density", index), other.face("current_density", index))
     assert one.ledger == other.ledger
 
 

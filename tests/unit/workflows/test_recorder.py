@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simulator.geometry import Electrode
-from simulator.io import read_checkpoint, read_result
+from simulator.io import StoredCheckpoint, read_checkpoint, read_result, write_checkpoint
 from simulator.model import COLUMNS, Cell, Checkpoint, build_cell
 from simulator.workflows.folder import checkpoint_path
 from simulator.workflows.simulate import FileRecorder
@@ -32,6 +32,14 @@ def test_a_new_run_removes_the_checkpoint_of_an_older_one(cell: Cell, path: Path
     checkpoint_path(path).touch()
     FileRecorder(path, cell, ("sto",))
     assert not checkpoint_path(path).exists() and read_result(path).status == "running"
+
+
+def test_a_checkpoint_keeps_single_numbers_and_arrays(path: Path) -> None:
+    arrays = {"rows": np.zeros((2, 3)), "state.voltage": np.asarray(3.7)}
+    write_checkpoint(path, StoredCheckpoint(arrays, {"a": 1}, "mark"))
+    read = read_checkpoint(path)
+    assert (read.facts, read.fingerprint, read.arrays.keys()) == ({"a": 1}, "mark", arrays.keys())
+    assert float(read.arrays["state.voltage"]) == 3.7 and read.arrays["rows"].shape == (2, 3)
 
 
 def test_warnings_from_before_an_interruption_are_kept_each_once(cell: Cell, path: Path) -> None:

@@ -31,6 +31,7 @@ class Facts:
 
     area: float = 1e-4
     am_mass: float = 1e-5
+    contact_area: float = 2e-3
     theoretical_capacity: float = 2 * 3.6
     live_share: float = 0.9
     active_coverage: float = 0.45
@@ -87,6 +88,28 @@ def test_mean_losses_are_weighted_by_the_charge_and_positive_on_discharge_too() 
 def test_resistance_of_the_first_ten_seconds_is_shown() -> None:
     # (3.65 - 3.55) V / 1 mA on 1 cm2
     assert summarise(Facts(), Facts())["resistance 10 s into step 1 [ohm cm2]"] == pytest.approx(100.0)
+
+
+def test_side_reactions_are_told_where_they_passed_a_charge_and_the_interface_always() -> None:
+    ramp = np.array([0.0, 0.5, 1.0])
+    side = {"decomposed_coulomb": 0.054 * ramp, "burst_coulomb": 0.0 * ramp, "carbon_coulomb": 0.027 * ramp}
+    state = {"film_thickness_mean": 5e-9 * ramp, "film_thickness_max": 8e-9 * ramp, "contact_remaining": 1 - 0.1 * ramp}
+    more = side | state | {"throughput_coulomb": 10.8 * ramp, "interface_resistance_ohm_m2": 1e-2 * (1 + ramp)}
+    told = summarise(Facts(), replace(Facts(), timeseries=series() | more))
+    expected = {
+        "interface resistance at the end [ohm cm2]": 200.0,
+        "decomposed charge [% of throughput]": 0.5,  # of 10.8 C
+        "charge oxidised on carbon [% of throughput]": 0.25,
+        "decomposed charge [C/m2 of contact]": 27.0,
+        "mean film thickness [nm]": 5.0,
+        "largest film thickness [nm]": 8.0,
+        "contact remaining [%]": 90.0,
+    }
+    usual = set(summarise(Facts(), Facts()))
+    assert {name: told[name] for name in set(told) - usual} == pytest.approx(expected)
+    off = more | {name: 0.0 * ramp for name in side}
+    told = summarise(Facts(), replace(Facts(), timeseries=series() | off))
+    assert set(told) - usual == {"interface resistance at the end [ohm cm2]"}
 
 
 def test_the_stored_summary_gives_the_numbers_back() -> None:

@@ -1,0 +1,165 @@
+"""Jumps over cycles: the extrapolation, what may be jumped, and a run with jumps against the same run without."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simulator.model import SolverOptions, simulate
+from simulator.model.cycle_jump import Mark, extrapolate, passed_in, propose, repeats
+from simulator.model.residual import Flows, SideStates
+from simulator.physics.decomposition.branch import BURST_LEFT, CHARGE, THICKNESS
+from simulator.protocol import parse_protocol
+
+#: oxidation of a per cent of the current, so that a film of some nanometres takes millivolts within fourteen cycles;
+#: switched on as in the tests of the decomposition, for the same compiled program
+BRANCH = {
+    "decomposition.law": "delithiation",
+    "decomposition.j_ref": 0.02,
+    "decomposition.U_ox0": 3.9,
+    "decomposition.delta_star": 1e-6,
+    "decomposition.burst_charge": 25.0,
+    "decomposition.burst_j_ref": 0.02,
+    "film.conductivity": 1e-6,
+    "contact.loss_thickness": 1e-6,
+    "carbon_oxidation.j_ref": 1e-5,
+    "carbon_oxidation.U_ox0": 3.8,
+    "carbon_oxidation.charge": 2.0,
+    "carbon_oxidation.specific_area": 1e7,
+}
+CYCLE = ["Charge at C/2 for 4 min", "Discharge at C/2 for 4 min"]
+
+
+@pytest.fixture(scope="module")
+def cell(tiny):
+    return tiny.cell(BRANCH)
+
+
+def marks(cell, thickness, burst=None, positions=(0, 2, 4), numbers=(1, 2, 3)):
+    """Begins of three cycles with the same states on all faces: `thickness` [m], V_f/F per charge, `burst` left."""
+    n = cell.model.faces.area.size
+    growth = float(cell.model.decomposition.film.growth)
+    found = []
+    for k, d in enumerate(thickness):
+        states = np.zeros((3, n))
+        states[THICKNESS], states[CHARGE] = d, d / growth
+        states[BURST_LEFT] = 1.0 if burst is None else burst[k]
+        mark = Mark(numbers[k], positions[k], 100.0 * k, 2.0 * k, Flows(), 10 * k, SideStates(jnp.asarray(states)))
+        found.append(mark)
+    return found
+
+
+def test_a_parabola_is_continued_exactly(cell):
+    at = [1e-9 * (3.0 * k - 0.1 * k * k) for k in range(3)]
+    side, _, _ = extrapolate(marks(cell, at), 5, 1e-9, cell.model)
+    assert float(side.faces[THICKNESS, 0]) == pytest.approx(1e-9 * (3.0 * 7 - 0.1 * 49), rel=1e-12)
+
+
+def test_error_is_the_second_order_part_in_volts(cell):
+    at, m, current = [0.0, 2e-9, 3.9e-9], 4, 1e-9
+    _, volts, _ = extrapolate(marks(cell, at), m, current, cell.model)
+    off = 0.5 * m * (m + 1) * 0.1e-9 / float(cell.model.decomposition.film.conductivity)  # [ohm m2]
+    assert volts == pytest.approx(off * current / float(jnp.sum(cell.model.pristine_contact)), rel=1e-9)
+
+
+def test_films_never_shrink_and_shares_stay_shares(cell):
+    side, _, _ = extrapolate(marks(cell, [0.0, 3e-9, 3.1e-9], [1.0, 0.5, 0.1]), 9, 1e-9, cell.model)
+    assert np.all(np.asarray(side.faces[THICKNESS]) >= 3.1e-9)
+    left = np.asarray(side.faces[BURST_LEFT])
+    assert np.all((left >= 0) & (left <= 0.1))
+
+
+def test_only_steps_that_stand_there_again_are_jumped():
+    block, rest = parse_protocol(CYCLE), parse_protocol("Rest for 1 min")
+    assert repeats(block * 5 + rest, 4, 2) == 3
+    assert repeats(block * 2 + rest + block * 4, 2, 2) == 1
+    assert repeats(block * 2, 4, 2) == 0
+
+
+def test_the_longest_jump_within_the_tolerance_is_proposed_and_the_last_cycle_computed(cell):
+    steps, at = parse_protocol(CYCLE) * 20, [0.0, 2e-9, 3.9e-9]
+    one = extrapolate(marks(cell, at), 1, 1e-9, cell.model)[1]
+    jump = propose(marks(cell, at), steps, 100, 10.5 * one, 1e-9, cell.model)  # m (m + 1) / 2 = 10 for m = 4
+    assert (jump.cycles, jump.steps) == (4, 8) and jump.error == pytest.approx(10 * one, rel=1e-9)
+    assert propose(marks(cell, at), steps, 3, 10.5 * one, 1e-9, cell.model).cycles == 3
+    assert propose(marks(cell, at), steps, 100, 1.0, 1e-9, cell.model).cycles == 17  # of the 18 to come
+    assert propose(marks(cell, at), steps, 100, 0.5 * one, 1e-9, cell.model) is None
+
+
+@pytest.mark.parametrize("change", [{"numbers": (1, 3, 4)}, {"positions": (0, 3, 5)}])
+def test_cycles_that_differ_are_not_extrapolated(cell, change):
+    steps = parse_protocol(CYCLE) * 20
+    assert propose(marks(cell, [0.0, 2e-9, 3.9e-9], **change), steps, 100, 1.0, 1e-9, cell.model) is None
+
+
+def test_charges_of_a_jump_are_the_change_of_the_states(cell):
+    before = marks(cell, [0.0, 2e-9, 3.9e-9], [1.0, 0.9, 0.81])
+    jump = propose(before, parse_protocol(CYCLE) * 20, 3, 1.0, 1e-9, cell.model)
+    area = float(jnp.sum(cell.model.pristine_contact))
+    passed = passed_in(jump, before, cell.model)
+    charge = float(jump.side.faces[CHARGE, 0] - before[-1].side.faces[CHARGE, 0])
+    left = float(before[-1].side.faces[BURST_LEFT, 0] - jump.side.faces[BURST_LEFT, 0])
+    assert passed.oxidation == pytest.approx(charge * area, rel=1e-12)
+    assert passed.burst == pytest.approx(25.0 * left * area, rel=1e-9)
+    assert passed.reaction == pytest.approx(passed.oxidation + passed.burst) and passed.lithium == 0.0
+    assert passed.anode == -passed.reaction
+
+
+@pytest.fixture(scope="module")
+def runs(cell):
+    """Fourteen cycles, all of them computed and with jumps."""
+    options = {jump: SolverOptions(dt_init=20.0, cycle_jump=jump, cycle_jump_tol=5e-4) for jump in (0, 4)}
+    return {jump: simulate(cell, [CYCLE] * 14, options=o) for jump, o in options.items()}
+
+
+def test_a_run_with_jumps_ends_like_one_without(runs):
+    full, jumped = runs[0], runs[4]
+    assert full.status == jumped.status == "finished"
+    assert jumped.stats["jumped_cycles"] >= 4 and full.stats["jumped_cycles"] == 0
+    assert jumped.stats["steps"] < 0.75 * full.stats["steps"]
+    series = {name: (full.timeseries[name][-1], jumped.timeseries[name][-1]) for name in full.timeseries}
+    assert series["cycle_count"] == (14.0, 14.0)
+    # the voltage within the error that the jumps claim, and what the time steps are allowed
+    claimed = jumped.stats["jump_error_volt"]
+    assert 0 < claimed < 2e-3
+    assert abs(series["voltage_volt"][0] - series["voltage_volt"][1]) <= claimed + 5e-4
+    # per cent of a charge: a millivolt of several times 10 mV that the film takes
+    for name in ("decomposed_coulomb", "film_thickness_mean", "burst_coulomb"):
+        assert series[name][1] == pytest.approx(series[name][0], rel=0.03), name
+
+
+def test_a_run_with_jumps_still_balances(runs):
+    assert max(runs[4].ledger.values()) <= 1e-9
+
+
+def test_cycles_between_are_missing_from_the_series_but_numbered(runs):
+    counts = np.unique(runs[4].timeseries["cycle_count"])
+    assert counts[0] == 1 and counts[-1] == 14
+    time = runs[4].timeseries["test_time_second"]
+    assert np.all(np.diff(time) >= 0) and time[-1] == pytest.approx(14 * 480.0, rel=1e-12)
+
+
+def test_without_jumps_nothing_changes_but_the_switch(cell, runs):
+    off = simulate(cell, [CYCLE] * 3, options=SolverOptions(dt_init=20.0))
+    n = off.time.size
+    np.testing.assert_array_equal(off.voltage, runs[0].voltage[:n])
+
+
+def test_a_run_is_resumed_between_two_jumps_to_the_last_bit(cell, runs):
+    kept = []
+
+    class Keep:
+        def __getattr__(self, name):
+            return lambda *arguments: None
+
+        def step_done(self, checkpoint):
+            kept.append(checkpoint)
+            if len(kept) in (20, 45):
+                saved.append(checkpoint())
+
+    saved = []
+    options = SolverOptions(dt_init=20.0, cycle_jump=4, cycle_jump_tol=5e-4)
+    simulate(cell, [CYCLE] * 14, options=options, recorder=Keep())
+    for checkpoint in saved:
+        again = simulate(cell, [CYCLE] * 14, options=options, checkpoint=checkpoint)
+        np.testing.assert_array_equal(again.voltage, runs[4].voltage)
+        assert again.stats["jumped_cycles"] == runs[4].stats["jumped_cycles"]
