@@ -41,7 +41,7 @@ def config_groups() -> dict[str, list[str]]:
 
 
 def mesh_names() -> list[str]:
-    """File names of the shipped images, sorted. A wheel carries fewer of them than a checkout."""
+    """File names of the shipped images, sorted. A wheel leaves out the grey slice that a checkout has."""
     return sorted(p.name for p in _shipped("meshes").glob("*.tif"))
 
 
