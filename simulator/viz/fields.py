@@ -192,12 +192,12 @@ def _current(run: Run, index: int) -> Shown:
 
 def _film(run: Run, index: int) -> Shown:
     values = 1e9 * run.field("film_thickness", index)
-    return _on_interface(run, "Film thickness [nm]", CONCENTRATION_MAP, values, 1e-3)
+    return _on_interface(run, "Film thickness [nm]", CONCENTRATION_MAP, values, 0.1)  # less than an atom is nothing
 
 
 def _decomposed(run: Run, index: int) -> Shown:
     values = run.field("decomposed_charge", index)
-    return _on_interface(run, r"Decomposed charge [C m$^{-2}$]", CONCENTRATION_MAP, values, 1e-6)
+    return _on_interface(run, r"Decomposed charge [C m$^{-2}$]", CONCENTRATION_MAP, values, 0.01)
 
 
 _FIELDS: dict[str, Callable[[Run, int], Shown]] = {
