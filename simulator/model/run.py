@@ -93,9 +93,7 @@ class Run:
                 continue
             leg = Leg.of(step, self.cell, now.voltage_begin if now.begun else now.state.voltage)
             if not now.begun:
-                cycle = now.cycle.enter(leg.course.direction)
-                # a jump begins a cycle anew, further on
-                if now.part == 0 and self._jumped(cycle.number):
+                if now.part == 0 and self._jumped(now.cycle.enter(leg.course.direction).number):
                     continue
                 self._begin(leg)
             self._through(leg)
@@ -104,13 +102,15 @@ class Run:
     def _jumped(self, number: int) -> bool:
         """At the begin of cycle `number`: jump over cycles if that is asked for and worth while."""
         now = self.now
-        mark = Mark(number, now.position, now.t, now.throughput, now.passed, now.rows, now.state.side)
-        found = self.jumps.enter(mark, self.records.rows) if self.options.cycle_jump else None
+        if not self.options.cycle_jump:
+            return False
+        salt = self.observer.inventory(now.state).salt
+        mark = Mark(number, now.position, now.number, now.t, now.throughput, now.passed, now.rows, now.state.side)
+        found = self.jumps.enter(mark, self.records.rows, salt)
         if found is None:
             return False
         jump, passed, behind = found
-        consumed, held = self.observer.omega * passed.oxidation, self.observer.inventory(now.state).salt
-        state = state_behind(now.state, jump, consumed, held, self.cell.model)
+        state = state_behind(now.state, jump, self.observer.omega * passed.oxidation, salt, self.cell.model)
         moment = dataclasses.replace(
             now,
             state=state,
@@ -119,11 +119,14 @@ class Run:
             throughput=behind.throughput,
             passed=behind.passed,
             position=behind.position,
-            number=now.number + jump.steps,
+            number=behind.executed,
             cycle=now.cycle._replace(number=now.cycle.number + jump.cycles),
         )
+        # the row of a jump belongs to the last step of the cycles jumped over, and shows no current
+        count = {"step_count": float(behind.executed - 1)}
+        self._commit(moment, behind.t - now.t, 0.0, 0, 0, self.observer.extremes(state), count)
+        self.jumps.made(jump, behind)
         self.counts["jumped_cycles"] += jump.cycles
-        self._commit(moment, behind.t - now.t, 0.0, 0, 0, self.observer.extremes(state))
         return True
 
     def _begin(self, leg: Leg) -> None:
@@ -383,8 +386,10 @@ class Run:
             "side": self.observer.side_imbalance(moment.state, passed),
         }
 
-    def _commit(self, moment: Moment, dt: float, error: float, newton: int, krylov: int, extremes: Extremes) -> None:
-        """Make `moment` the present one, with its row."""
+    def _commit(
+        self, moment: Moment, dt: float, error: float, newton: int, krylov: int, extremes: Extremes, changes: Any = None
+    ) -> None:
+        """Make `moment` the present one, with its row; `changes`: entries of the row that are to be others."""
         state = moment.state
         row = {
             "test_time_second": moment.t,
@@ -402,7 +407,7 @@ class Run:
             "newton_iterations": float(newton),
             "krylov_iterations": float(krylov),
         }
-        self.records.row(row, self._balances(moment))
+        self.records.row(row | (changes or {}), self._balances(moment))
         self.now = dataclasses.replace(moment, rows=len(self.records.rows))
         self.records.send(self.now.rows)
 

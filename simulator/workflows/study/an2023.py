@@ -36,7 +36,7 @@ _GITT = (
     "Discharge at C/10 until 2.8 V, Rest for 30 min, End repeat]"
 )
 #: in cycles that differ by the films alone, most need not be computed; as far as the error stays below 1 mV
-_JUMP = "solver.cycle_jump=20"
+_JUMP = ("solver.cycle_jump=20", "solver.max_steps=1000000")
 #: cell -> (stated retention, cycle at which it was reached)
 LIFE = {"cal": (0.0, 32), "hot_cal": (0.675, 50), "pca": (0.70, 500)}
 _FACTOR = 2.0  # between stated and simulated number of cycles, either way
@@ -68,7 +68,7 @@ def _cases() -> list[Case]:
     ]
     for cell, number in CYCLES.items():
         steps = f"[Repeat {number} times, Charge at C/10 until 4.2 V, Discharge at C/10 until 2.8 V, End repeat]"
-        words = _words(cell, f"protocol.steps={steps}", "output.snapshots=1", "output.particles=false", _JUMP)
+        words = _words(cell, f"protocol.steps={steps}", "output.snapshots=1", "output.particles=false", *_JUMP)
         cases.append(Case(f"{cell}-cycles", words, f"{CELLS[cell]}, up to {number} cycles", counts_in_part=True))
     return cases
 

@@ -77,8 +77,13 @@ def carry_out(
     for number, case in enumerate(cases, start=1):
         left = _share(cases[number - 1 :], deadline)
         notes.print(f"[{number}/{len(cases)}] {case.name}: {case.what}")
+        rung = threading.Event()  # the clock has asked this case to end, and nobody else
         try:
-            found = None if interrupted or left == 0.0 else _run(configs[case.name], left)
+            found = None
+            if not interrupted and left != 0.0:
+                with _alarm(left, rung):
+                    ended = run(configs[case.name], Console(quiet=True))
+                found, interrupted = ended.result, ended.asked and not rung.is_set()
             if found is None:
                 found = _earlier(configs[case.name], folder / case.name)
         except GeometryError as error:
@@ -86,13 +91,11 @@ def carry_out(
             notes.print(f"{case.name} cannot be run: {error}", soft_wrap=True)
             continue
         except KeyboardInterrupt:
-            interrupted, found = True, _earlier(configs[case.name], folder / case.name)
+            interrupted, found = not rung.is_set(), _earlier(configs[case.name], folder / case.name)
         if found is None:
             status[case.name] = NOT_RUN
             continue
         status[case.name] = found.status
-        # asked to end, and not by the clock
-        interrupted |= found.status == "interrupted" and not (deadline is not None and _share([case], deadline) == 0.0)
         if found.status in NUMERICAL or (found.status in RESUMABLE and not case.counts_in_part):
             continue
         results[case.name] = found
@@ -113,19 +116,19 @@ def _share(cases: Sequence[Case], deadline: float | None) -> float | None:
     return left / len(cases) if cases[0].counts_in_part else left
 
 
-def _run(config: "RunConfig", limit: float | None) -> RunResult:
-    """Start `config`, or go on with it, for at most `limit` seconds."""
-    with _alarm(limit):
-        return run(config, Console(quiet=True)).result
-
-
 @contextmanager
-def _alarm(limit: float | None) -> Iterator[None]:
-    """Ask this process to stop after `limit` seconds, as Ctrl-C does: a run then ends after its time step."""
+def _alarm(limit: float | None, rung: threading.Event) -> Iterator[None]:
+    """Ask this process to stop after `limit` seconds, as Ctrl-C does, and set `rung`: a run then ends after its time
+    step."""
     if limit is None:
         yield
         return
-    timer = threading.Timer(limit, signal.raise_signal, [signal.SIGINT])
+
+    def ring() -> None:
+        rung.set()
+        signal.raise_signal(signal.SIGINT)
+
+    timer = threading.Timer(limit, ring)
     timer.daemon = True
     timer.start()
     try:

@@ -9,24 +9,28 @@ from simulator.model.cycle_jump import Mark, extrapolate, passed_in, propose, re
 from simulator.model.residual import Flows, SideStates
 from simulator.physics.decomposition.branch import BURST_LEFT, CHARGE, THICKNESS
 from simulator.protocol import parse_protocol
+from simulator.workflows.cycles import cycle_table
 
-#: oxidation of a per cent of the current, so that a film of some nanometres takes millivolts within fourteen cycles;
+#: oxidation of some 1e-4 of the current, and a film that conducts badly: it takes millivolts within fourteen cycles;
 #: switched on as in the tests of the decomposition, for the same compiled program
 BRANCH = {
     "decomposition.law": "delithiation",
-    "decomposition.j_ref": 0.02,
+    "decomposition.j_ref": 2e-4,
     "decomposition.U_ox0": 3.9,
+    "decomposition.omega": 0.3,
     "decomposition.delta_star": 1e-6,
     "decomposition.burst_charge": 25.0,
-    "decomposition.burst_j_ref": 0.02,
-    "film.conductivity": 1e-6,
+    "decomposition.burst_j_ref": 2e-4,
+    "film.conductivity": 1e-8,
     "contact.loss_thickness": 1e-6,
-    "carbon_oxidation.j_ref": 1e-5,
+    "carbon_oxidation.j_ref": 1e-7,
     "carbon_oxidation.U_ox0": 3.8,
     "carbon_oxidation.charge": 2.0,
     "carbon_oxidation.specific_area": 1e7,
 }
-CYCLE = ["Charge at C/2 for 4 min", "Discharge at C/2 for 4 min"]
+#: between two voltages around the open circuit at 3.824 V, so that the lithium of a cycle closes
+CYCLE = ["Charge at C/2 until 3.88 V", "Discharge at C/2 until 3.77 V"]
+SALT = 1.0  # [C], more than any film consumes here
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +47,8 @@ def marks(cell, thickness, burst=None, positions=(0, 2, 4), numbers=(1, 2, 3)):
         states = np.zeros((3, n))
         states[THICKNESS], states[CHARGE] = d, d / growth
         states[BURST_LEFT] = 1.0 if burst is None else burst[k]
-        mark = Mark(numbers[k], positions[k], 100.0 * k, 2.0 * k, Flows(), 10 * k, SideStates(jnp.asarray(states)))
-        found.append(mark)
+        side = SideStates(jnp.asarray(states), cell.initial_side().carbon)
+        found.append(Mark(numbers[k], positions[k], 1 + 2 * k, 100.0 * k, 2.0 * k, Flows(), 10 * k, side))
     return found
 
 
@@ -78,22 +82,22 @@ def test_only_steps_that_stand_there_again_are_jumped():
 def test_the_longest_jump_within_the_tolerance_is_proposed_and_the_last_cycle_computed(cell):
     steps, at = parse_protocol(CYCLE) * 20, [0.0, 2e-9, 3.9e-9]
     one = extrapolate(marks(cell, at), 1, 1e-9, cell.model)[1]
-    jump = propose(marks(cell, at), steps, 100, 10.5 * one, 1e-9, cell.model)  # m (m + 1) / 2 = 10 for m = 4
+    jump = propose(marks(cell, at), steps, 100, 10.5 * one, 1e-9, SALT, cell.model)  # m (m + 1) / 2 = 10 for m = 4
     assert (jump.cycles, jump.steps) == (4, 8) and jump.error == pytest.approx(10 * one, rel=1e-9)
-    assert propose(marks(cell, at), steps, 3, 10.5 * one, 1e-9, cell.model).cycles == 3
-    assert propose(marks(cell, at), steps, 100, 1.0, 1e-9, cell.model).cycles == 17  # of the 18 to come
-    assert propose(marks(cell, at), steps, 100, 0.5 * one, 1e-9, cell.model) is None
+    assert propose(marks(cell, at), steps, 3, 10.5 * one, 1e-9, SALT, cell.model).cycles == 3
+    assert propose(marks(cell, at), steps, 100, 1.0, 1e-9, SALT, cell.model).cycles == 17  # of the 18 to come
+    assert propose(marks(cell, at), steps, 100, 0.5 * one, 1e-9, SALT, cell.model) is None
 
 
 @pytest.mark.parametrize("change", [{"numbers": (1, 3, 4)}, {"positions": (0, 3, 5)}])
 def test_cycles_that_differ_are_not_extrapolated(cell, change):
     steps = parse_protocol(CYCLE) * 20
-    assert propose(marks(cell, [0.0, 2e-9, 3.9e-9], **change), steps, 100, 1.0, 1e-9, cell.model) is None
+    assert propose(marks(cell, [0.0, 2e-9, 3.9e-9], **change), steps, 100, 1.0, 1e-9, SALT, cell.model) is None
 
 
 def test_charges_of_a_jump_are_the_change_of_the_states(cell):
     before = marks(cell, [0.0, 2e-9, 3.9e-9], [1.0, 0.9, 0.81])
-    jump = propose(before, parse_protocol(CYCLE) * 20, 3, 1.0, 1e-9, cell.model)
+    jump = propose(before, parse_protocol(CYCLE) * 20, 3, 1.0, 1e-9, SALT, cell.model)
     area = float(jnp.sum(cell.model.pristine_contact))
     passed = passed_in(jump, before, cell.model)
     charge = float(jump.side.faces[CHARGE, 0] - before[-1].side.faces[CHARGE, 0])
@@ -122,9 +126,11 @@ def test_a_run_with_jumps_ends_like_one_without(runs):
     claimed = jumped.stats["jump_error_volt"]
     assert 0 < claimed < 2e-3
     assert abs(series["voltage_volt"][0] - series["voltage_volt"][1]) <= claimed + 5e-4
-    # per cent of a charge: a millivolt of several times 10 mV that the film takes
-    for name in ("decomposed_coulomb", "film_thickness_mean", "burst_coulomb"):
-        assert series[name][1] == pytest.approx(series[name][0], rel=0.03), name
+    # what a film wrong by the claimed voltage grows otherwise, and the time steps, whose errors are held to 1 %
+    for name in ("decomposed_coulomb", "film_thickness_mean", "burst_coulomb", "interface_resistance_ohm_m2"):
+        assert series[name][1] == pytest.approx(series[name][0], rel=0.01), name
+    # of lithium the jumped cycles keep what they had; a cycle gains or loses less than half a per cent of its charge
+    assert series["sto_mean"][1] == pytest.approx(series["sto_mean"][0], abs=2e-3)
 
 
 def test_a_run_with_jumps_still_balances(runs):
@@ -134,8 +140,43 @@ def test_a_run_with_jumps_still_balances(runs):
 def test_cycles_between_are_missing_from_the_series_but_numbered(runs):
     counts = np.unique(runs[4].timeseries["cycle_count"])
     assert counts[0] == 1 and counts[-1] == 14
-    time = runs[4].timeseries["test_time_second"]
-    assert np.all(np.diff(time) >= 0) and time[-1] == pytest.approx(14 * 480.0, rel=1e-12)
+    time = {jump: run.timeseries["test_time_second"] for jump, run in runs.items()}
+    assert np.all(np.diff(time[4]) >= 0) and time[4][-1] == pytest.approx(time[0][-1], rel=0.02)
+    steps = runs[4].timeseries["step_count"]
+    assert np.all(np.diff(steps) >= 0) and steps[-1] == 28
+
+
+def test_the_cycle_table_holds_the_computed_cycles_alone(runs):
+    tables = {jump: cycle_table(run) for jump, run in runs.items()}
+    numbers = tables[4]["cycle [-]"].astype(int)
+    assert len(numbers) == 14 - runs[4].stats["jumped_cycles"] and tables[0]["cycle [-]"].size == 14
+    for name in ("discharge capacity [mAh/g AM]", "coulombic efficiency [%]", "resistance 10 s into charge [ohm cm2]"):
+        assert np.all(np.isfinite(tables[4][name][1:])), name
+    full = tables[0]["discharge capacity [mAh/g AM]"][numbers - 1]
+    np.testing.assert_allclose(tables[4]["discharge capacity [mAh/g AM]"], full, rtol=0.02)
+
+
+def test_cycles_that_do_not_close_are_not_jumped(cell):
+    """As by time or charge, where the oxidation fills the particles."""
+    steps = parse_protocol(["Charge at C/2 for 2 min", "Discharge at C/2 for 2 min"]) * 24
+    before = marks(cell, [0.0, 2e-9, 3.9e-9])
+    kept = [m._replace(passed=Flows(lithium=-0.02 * k)) for k, m in enumerate(before)]  # 1 % of what moves
+    assert propose(before, steps, 100, 1.0, 1e-9, SALT, cell.model) is not None
+    assert propose(kept, steps, 100, 1.0, 1e-9, SALT, cell.model) is None
+
+
+def test_without_side_reactions_there_is_nothing_to_jump(tiny, cell):
+    before = marks(cell, [0.0, 2e-9, 3.9e-9])
+    assert propose(before, parse_protocol(CYCLE) * 20, 100, 1.0, 1e-9, SALT, tiny.cell().model) is None
+
+
+def test_a_jump_takes_no_more_salt_than_a_share_of_what_is_there(cell):
+    before = marks(cell, [0.0, 2e-9, 4e-9])
+    steps = parse_protocol(CYCLE) * 200
+    states = before[-1].side.faces[CHARGE, 0] - before[-2].side.faces[CHARGE, 0]
+    per_cycle = 0.3 * float(states * jnp.sum(cell.model.pristine_contact))
+    jump = propose(before, steps, 100, 1.0, 1e-9, 10.1 * per_cycle / 0.05, cell.model)
+    assert jump.cycles == 10
 
 
 def test_without_jumps_nothing_changes_but_the_switch(cell, runs):
