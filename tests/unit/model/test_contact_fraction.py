@@ -1,7 +1,6 @@
 """Contact fraction by particle, voxel or face: every form gives the same faces, and all that is reported follows."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ from simulator.geometry import Electrode, live_interface, particle_facts
 from simulator.model import build_cell
 from simulator.model.checkpoint import fingerprint
 from simulator.model.observe import Observer
-from simulator.model.residual import true_contact
+from simulator.model.timestep import resting_state
 from simulator.workflows.simulate import describe_parameters
 
 UM = 1e-6
@@ -113,7 +112,7 @@ def test_contact_area_of_a_cap_can_be_set_exactly(electrode, faces):
     assert share < 1
     cell = cell_with(electrode, np.where(cap, share, 0.0))
     # sums of a hundred numbers; the other faces have the floor of 1e-6, on an area some 15 times as large
-    area = np.asarray(true_contact(cell.model))[: len(faces)]
+    area = np.asarray(cell.model.pristine_contact)[: len(faces)]
     assert area[cap].sum() == pytest.approx(wanted, rel=1e-12)
     assert area[~cap].sum() < 2e-5 * wanted
 
@@ -128,7 +127,7 @@ def test_active_coverage_counts_every_face_with_its_own_fraction(electrode, face
     # sums in another order; the floor of the contact fraction changes nothing here
     assert cell.active_coverage == pytest.approx(contact.sum() / facts.free_area.sum(), rel=1e-12)
     assert cell_with(electrode, 1.0).active_coverage == pytest.approx(live.sum() / facts.free_area.sum(), rel=1e-12)
-    state = SimpleNamespace(u=cell.initial_fields(), j=np.zeros(cell.model.faces.area.shape))
+    state = resting_state(cell.initial_fields(), cell.initial_side(), cell.model)
     assert Observer(cell).particles(state)["active_coverage"] == pytest.approx(contact / facts.free_area, rel=1e-12)
     assert describe_parameters(cell)["derived"]["active_coverage"] == cell.active_coverage
 

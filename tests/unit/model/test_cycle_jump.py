@@ -22,7 +22,7 @@ BRANCH = {
     "decomposition.burst_charge": 25.0,
     "decomposition.burst_j_ref": 2e-4,
     "film.conductivity": 1e-8,
-    "contact.loss_thickness": 1e-6,
+    "contact.loss_thickness": 1e3,
     "carbon_oxidation.j_ref": 1e-7,
     "carbon_oxidation.U_ox0": 3.8,
     "carbon_oxidation.charge": 2.0,
