@@ -149,6 +149,7 @@ class Profiles:
         pass
 
 
+@pytest.mark.filterwarnings("ignore:At t = .* the film is up to")  # thick on purpose: much salt
 def test_anions_lost_are_the_stated_share_of_the_charge():
     """With gradients of the applied current that are ten times the loss, and must not count."""
     kept = Profiles()

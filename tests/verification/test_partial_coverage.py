@@ -34,7 +34,6 @@ from simulator.constants import F
 from simulator.geometry import Electrode
 from simulator.materials import ChenOCP
 from simulator.model import Cell, build_cell, simulate
-from simulator.model.residual import true_contact
 from simulator.numerics.stencil import face_shape
 from simulator.protocol import CurrentStep
 
@@ -162,7 +161,7 @@ def covered_sphere(
     return CoveredSphere(
         cell=dataclasses.replace(cell, model=model),
         am=np.where(valid, np.asarray(faces.am) - LAYERS * n * n, 0),
-        contact=np.asarray(true_contact(model)),
+        contact=np.asarray(model.pristine_contact),
         half=half,
         pole=on_axis[np.argmin(middle[on_axis, 0])],
         antipode=on_axis[np.argmax(middle[on_axis, 0])],
