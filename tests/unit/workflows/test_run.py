@@ -60,7 +60,7 @@ def test_run_leaves_every_file_and_the_table(outcome: tuple[RunOutcome, str]) ->
 def test_balances_of_the_whole_run_are_closed(outcome: tuple[RunOutcome, str]) -> None:
     # Each stage closes its sums to 1e-10 of the current, so the run stays a factor ten below 1e-9.
     ledger = outcome[0].result.ledger
-    assert set(ledger) == {"charge", "lithium", "salt"}
+    assert set(ledger) == {"charge", "lithium", "salt", "side"}
     assert max(ledger.values()) <= 1e-9
 
 
