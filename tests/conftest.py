@@ -46,6 +46,14 @@ def tiny_stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def room_for_programs() -> None:
+    """Programs of earlier test files make place, before Linux aborts a process with too many memory maps."""
+    from simulator.numerics.compilation import make_room_for_programs
+
+    make_room_for_programs()
+
+
 def _has_gpu() -> bool:
     return any(device.platform == "gpu" for device in jax.devices())
 

@@ -288,8 +288,10 @@ def _solve(
     small difference of what the wall would carry at 1 V and at the potentials behind it. It averages out over the
     voxels at the wall unless they are all alike, as in images that are solved at once.
     """
-    from simulator.numerics.conduction import solve_conduction  # JAX takes a second to import
+    from simulator.numerics.compilation import make_room_for_programs  # JAX takes a second to import
+    from simulator.numerics.conduction import solve_conduction
 
+    make_room_for_programs()
     rtol, residual_rtol = tolerances
     wall = 2 * spacing[1] * spacing[2] / spacing[0] * sigma[0].astype(np.float64)
     per_residual = math.sqrt(sigma.size) * float(np.linalg.norm(wall))

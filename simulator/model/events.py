@@ -11,11 +11,13 @@ from simulator.protocol import Course, CutOff
 
 T = TypeVar("T")
 
-#: The salt counts as depleted where c_e falls below this share of its initial value: every validity range ends
-#: before, and the diffusion potential diverges there.
-DEPLETED = 1e-3
+#: The salt counts as depleted where c_e falls below this share of its initial value. Where a dead end runs dry the rest
+#: of the electrode goes on, and the voltage falls by no more than some ln c: a cut-off ends a discharge long before.
+DEPLETED = 1e-15
+#: Concentrations at which a run ends are located to this share of the initial one.
+SALT_TOLERANCE = 1e-4
 #: When no step can be taken any more although the salt is this low somewhere, the salt is what stopped the run.
-NEARLY_DEPLETED = 0.05
+NEARLY_DEPLETED = 1e-3
 #: Failed time steps that the search for an event puts up with.
 MOST_FAILURES = 4
 VOLTAGE_TOLERANCE = 1e-5  # [V] accuracy of a located voltage limit
@@ -67,12 +69,13 @@ def step_events(course: Course, cell: Cell) -> list[Event]:
         events.append(Event(lambda r: r.voltage - high, VOLTAGE_TOLERANCE, "V", "voltage_limit", above))
         events.append(Event(lambda r: low - r.voltage, VOLTAGE_TOLERANCE, "V", "voltage_limit", below))
     if cell.model.binary:
-        floor = DEPLETED * float(cell.value("electrolyte.c_e_init"))
+        c_init = float(cell.value("electrolyte.c_e_init"))
+        floor, near = DEPLETED * c_init, SALT_TOLERANCE * c_init
         cap = float(cell.value("electrolyte.c_e_max"))
         depleted = f"The salt fell below {floor:.3g} mol/m3 somewhere."
         saturated = f"The salt passed its solubility, {cap:.4g} mol/m3, somewhere."
-        events.append(Event(lambda r: floor - r.extremes.c_e_min, 0.1 * floor, "mol/m3", "salt_depleted", depleted))
-        events.append(Event(lambda r: r.extremes.c_e_max - cap, 0.1 * floor, "mol/m3", "salt_saturated", saturated))
+        events.append(Event(lambda r: floor - r.extremes.c_e_min, near, "mol/m3", "salt_depleted", depleted))
+        events.append(Event(lambda r: r.extremes.c_e_max - cap, near, "mol/m3", "salt_saturated", saturated))
     return events
 
 

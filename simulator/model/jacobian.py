@@ -77,13 +77,13 @@ class FaceDerivatives(NamedTuple):
     share: Array
     side: Array | None = None
 
-    def sums(self) -> Array:
-        """Summed over the faces (3, 3): of J, of its lithium part and of its anion part, each with respect to the
-        potential difference, sto and c_e."""
-        total = jnp.stack([jnp.sum(self.phi), jnp.sum(self.sto), jnp.sum(self.c_e)])
+    def sums(self, salt_shape: Array) -> Array:
+        """Summed over the faces (3, 3): of J, of its lithium part and of its anion part, each with respect to a shift
+        of the potential difference and of sto by one constant, and of c_e by `salt_shape` (n,)."""
+        total = jnp.stack([jnp.sum(self.phi), jnp.sum(self.sto), jnp.sum(self.c_e * salt_shape)])
         if self.side is None:
             return jnp.stack([total, total, jnp.zeros(3)])
-        side, salt = jnp.sum(self.side, axis=-1)
+        side, salt = jnp.sum(self.side.at[:, 2].multiply(salt_shape), axis=-1)
         return jnp.stack([total, total - side, salt])
 
 

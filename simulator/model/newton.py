@@ -1,7 +1,7 @@
 """Newton's method for one implicit stage: host decisions around a few compiled functions.
 
 `_linearise` and `_precondition` set up the linear system, `_correct` solves it as far as is worth while and evaluates
-the residual again, `_rebalance` closes charge, lithium and salt exactly by four constants. The Jacobian is kept, with
+the residual again, `_rebalance` closes charge, lithium and salt exactly by four numbers. The Jacobian is kept, with
 the directions tried on it, as long as the residual falls: for both stages of a time step, as a rule. The host decides
 on convergence, damping and failure, so that nothing is hidden in a traced branch and a NaN is seen at once.
 """
@@ -136,7 +136,6 @@ class _Correction(NamedTuple):
     du: Array
     krylov: Array
     linear: Array
-    theta: Array
     space: Space
 
 
@@ -163,15 +162,12 @@ def _start(u, history: History, gamma_dt, drive: Drive, cell: CellModel, j: Face
     return evaluation, _norm(evaluation, scale)
 
 
-def _feasible(u: Array, du: Array, cell: CellModel) -> Array:
-    """Largest step in (0, 1] that keeps sto in (0, 1) and c_e > 0, going at most 90 % of the way to a bound."""
-    room = jnp.ones(())
-    for field, (low, high) in ((STO, (0.0, 1.0)), (C_E, (0.0, jnp.inf))):
-        x, dx, active = u[field], du[field], cell.active[field]
-        down = jnp.where(active & (dx < 0), 0.9 * (x - low) / jnp.where(dx < 0, -dx, 1.0), jnp.inf)
-        up = jnp.where(active & (dx > 0), 0.9 * (high - x) / jnp.where(dx > 0, dx, 1.0), jnp.inf)
-        room = jnp.minimum(room, jnp.minimum(jnp.min(down), jnp.min(up)))
-    return room
+def _feasible(u: Array, wanted: Array) -> Array:
+    """`wanted` with sto in (0, 1) and c_e > 0: each voxel goes at most 90 % of the way from `u` to a bound. A voxel
+    that runs dry must not hold up all the others."""
+    sto = jnp.clip(wanted[STO], 0.1 * u[STO], 1.0 - 0.1 * (1.0 - u[STO]))
+    c_e = jnp.maximum(wanted[C_E], 0.1 * u[C_E])
+    return jnp.concatenate([wanted[:STO], sto[None], c_e[None]])
 
 
 @compiled
@@ -204,7 +200,7 @@ class _Point(NamedTuple):
 
 def _moved(at: _Point, du: Array, theta: Array) -> tuple[Array, Evaluation, Array]:
     """The fields `theta` of the way along `du`, the evaluation there, and its norm."""
-    new = at.u + theta * du
+    new = _feasible(at.u, at.u + theta * du)
     after = residual(new, at.history, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
     return new, after, _norm(after, at.scale)
 
@@ -215,9 +211,8 @@ def _correct(fixed: tuple[_Point, Preconditioner, Array], space: Space) -> _Corr
     jacobian = preconditioner.jacobian
     solve = gcr(jacobian.apply, preconditioner.apply, jacobian.pack(-at.evaluation.rows), space, rtol=rtol)
     du = jacobian.unpack(solve.x)
-    theta = _feasible(at.u, du, at.cell)
-    new, after, norm = _moved(at, du, theta)
-    return _Correction(new, after, norm, du, solve.iterations, solve.relative_residual, theta, solve.space)
+    new, after, norm = _moved(at, du, jnp.ones(()))
+    return _Correction(new, after, norm, du, solve.iterations, solve.relative_residual, solve.space)
 
 
 def _resolution(u: Array, jacobian: Jacobian) -> Array:
@@ -233,11 +228,13 @@ _damped = compiled(_moved)
 
 @compiled
 def _rebalance(u, total: Totals, history: History, response: Response, gamma_dt, drive: Drive, cell: CellModel):
-    """Each field shifted by one constant so that the four conserved sums vanish to first order; the totals there."""
-    whole, lithium, anions = response.faces.sums()
-    a_phi, a_c = response.anode[0], response.anode[1]
+    """Potentials and sto shifted by a constant each, c_e scaled by one, so that the four conserved sums vanish to first
+    order; the totals there. A factor leaves ln c_e alone where the salt has all but run out; a shift would not."""
+    shape = jnp.where(cell.active[C_E], u[C_E] / jnp.mean(u[C_E, 0]), 0.0) if cell.binary else jnp.ones(u.shape[1:])
+    whole, lithium, anions = response.faces.sums(shape.ravel()[cell.faces.ionic])
+    a_phi, a_c = response.anode[0], response.anode[1]  # the shape is about 1 at the counter electrode
     solid = jnp.sum(jnp.where(cell.active[STO], cell.solid_storage / gamma_dt, 0.0))
-    salt = jnp.sum(jnp.where(cell.active[C_E], cell.salt_storage / gamma_dt, 0.0))
+    salt = jnp.sum(jnp.where(cell.active[C_E], cell.salt_storage * shape / gamma_dt, 0.0))
     m = 1.0 - cell.t_plus_ref
     held = (1.0 - drive.constant_current) * response.plane  # what comes from a held collector falls with phi_s
 
@@ -260,7 +257,8 @@ def _rebalance(u, total: Totals, history: History, response: Response, gamma_dt,
         matrix = matrix.at[3].set(jnp.array([0.0, 0.0, 0.0, 1.0])).at[:3, 3].set(0.0)
     row_scale = 1.0 / jnp.max(jnp.abs(matrix), axis=1)
     shift = -jnp.linalg.solve(matrix * row_scale[:, None], total.imbalance * row_scale)
-    u = u + jnp.where(cell.active, shift[:, None, None, None], 0.0)
+    ones = jnp.ones_like(shape)
+    u = u + jnp.where(cell.active, shift[:, None, None, None] * jnp.stack([ones, ones, ones, shape]), 0.0)
     return u, totals(u, history, gamma_dt, drive, cell, total.j)
 
 
@@ -319,18 +317,18 @@ def solve_stage(
         # Ask the linear solver for what is needed to arrive, not for more: 0.3 leaves room for the nonlinearity.
         rtol = jnp.asarray(np.clip(0.3 * tolerance / max(norm, 1e-300), LINEAR_TOLERANCE, 0.1))
         at = _Point(u, evaluation, history, dt, drive, cell, size)
-        u_new, after, norm_array, du, tried, left, step, space = _correct(
+        u_new, after, norm_array, du, tried, left, space = _correct(
             (at, work.linearisation.preconditioner, rtol), work.space
         )
         newton, krylov = newton + 1, krylov + int(tried)
-        new_norm, theta, linear = float(norm_array), float(step), float(left)
+        new_norm, linear = float(norm_array), float(left)
         if linear > STRUGGLING and space.rows < options.krylov_max:
             work.space = space = None  # before there is a larger one
             work.space = Space.empty(options.krylov_max, unknowns, dtype)
         else:
             work.space = space.emptied() if space.rows - int(space.used) < ROOM else space
         slow = not new_norm <= max(SLOW, min(1.0, 2.0 * linear)) * norm
-        halvings = 0
+        theta, halvings = 1.0, 0
         while here and not new_norm <= max(norm, tolerance) and halvings < 6:
             theta *= 0.5
             halvings += 1

@@ -312,7 +312,7 @@ class Run:
     def _give_up_mixed(self, result: StageResult) -> bool:
         """Go on in float64 alone if Newton stalled with a float32 linear solver: very conducting voxels need it."""
         single = self.newton.dtype(self.cell.model) == np.float32
-        if not single or result is not StageResult.stalled:
+        if not single or result is not StageResult.stalled or self._nearly_depleted():
             return False
         warnings.warn(
             f"At t = {self.now.t:.6g} s Newton stalled with its float32 linear solver. Going on in float64, which is "
@@ -339,13 +339,15 @@ class Run:
                 soonest = min(soonest, -excess / rate)
         return max(1.01 * soonest, self.options.dt_min)
 
+    def _nearly_depleted(self) -> bool:
+        return self.cell.model.binary and self._read(self.now.state).extremes.c_e_min < NEARLY_DEPLETED * self.c_init
+
     def _cannot_step(self, result: StageResult) -> Stop:
         t, x = self.now.t, self.observer.extremes(self.now.state)
-        low = x.c_e_min
-        if self.cell.model.binary and low < NEARLY_DEPLETED * self.c_init:
-            return Stop("salt_depleted", f"The salt is down to {low:.3g} mol/m3 and no further step is possible.")
+        full = "full" if x.sto_max > SATURATED else "empty" if x.sto_min < 1.0 - SATURATED else ""
+        if self._nearly_depleted() and not full:
+            return Stop("salt_depleted", f"The salt is down to {x.c_e_min:.3g} mol/m3: no further step is possible.")
         if result is not StageResult.converged:
-            full = "full" if x.sto_max > SATURATED else "empty" if x.sto_min < 1.0 - SATURATED else ""
             why = f" Particle surfaces run {full} of lithium: set a cut-off, or lower the current." if full else ""
             return Stop("newton_failed", f"At t = {t:.6g} s: {result.value}, down to solver.dt_min.{why}")
         return Stop("dt_min", f"At t = {t:.6g} s the error control asks for steps below solver.dt_min.")

@@ -14,6 +14,7 @@ from simulator.model.observe import chosen_fields
 from simulator.model.options import Progress, SolverOptions
 from simulator.model.run import Run
 from simulator.model.solution import Recorder, Solution
+from simulator.numerics.compilation import make_room_for_programs
 from simulator.protocol import Protocol, Step, parse_protocol, validate_protocol
 
 BALANCE = 1e-9  # every run is expected to close its balances to this share of what has passed
@@ -91,6 +92,7 @@ def simulate(
     )
     if checkpoint is not None:
         checkpoint.check(identity)
+    make_room_for_programs()
     run = Run(cell, steps, options, rtol, asked, fields, snapshots, recorder, callback, identity)
     if checkpoint is not None:
         run.restore(checkpoint)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -35,6 +36,31 @@ def compiled(function: Function | None = None, *, donate: str = "none") -> Any:
 def _program(function: Callable[..., Any], donate: str) -> Callable[..., Any]:
     options = {"xla_disable_hlo_passes": "cse_barrier_expander"} if jax.default_backend() == "cpu" else {}
     return eqx.filter_jit(function, donate=donate, compiler_options=options)  # type: ignore[call-overload]
+
+
+#: Share of the memory maps of a process beyond which compiled programs are let go.
+FULL = 0.5
+_MAPS, _MOST_MAPS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
+
+
+def make_room_for_programs() -> bool:
+    """Forget all compiled programs if they have used up much of what Linux allows; returns whether it did.
+
+    XLA's CPU backend takes some hundred memory maps for a program, a simulation some 3000, and where the limit of a
+    process (65 530 as a rule) is reached LLVM aborts it without a word: after twenty electrodes of different shapes in
+    one session. Programs still needed come back from the compilation cache on disk. Call it before work begins on
+    another electrode, not between its steps: it takes milliseconds.
+    """
+    try:
+        with _MAPS.open("rb") as maps:
+            used = sum(1 for _ in maps)
+        most = int(_MOST_MAPS.read_text())
+    except OSError:  # not Linux: no such limit is known
+        return False
+    if used < FULL * most:
+        return False
+    jax.clear_caches()
+    return True
 
 
 def settle(tree: Any) -> Any:

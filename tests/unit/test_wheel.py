@@ -71,6 +71,7 @@ print(json.dumps({
     assert (found["mesh"].parent / "NOTICES.txt").is_file()
 
 
+@pytest.mark.slow
 def test_installed_wheel_simulates_an_image_elsewhere(installed: Path, tiny_stack: Path) -> None:
     """The whole main job from the wheel: configuration, image, solve, curve, result file, table."""
     overrides = [

@@ -47,6 +47,7 @@ def test_face_centred_cubic_spheres_have_the_converged_tortuosity(n, overlap, so
             assert found.tortuosity == pytest.approx(expected, rel=3e-5)  # 1e-6 in the flux, 1e-5 here
 
 
+@pytest.mark.slow  # 128^3 takes most of a minute to compile
 @pytest.mark.parametrize(
     ("phase", "expected"),
     [("cbd", (6.2425, 4.2613, 4.3974)), ("am", (3.0389, 2.1927, 2.2721)), ("pore", (2.8533, 2.4074, 2.2449))],

@@ -137,12 +137,12 @@ def test_salt_at_the_cathode_follows_sands_law(depletion):
 def test_run_ends_as_depleted_at_sands_time(depletion):
     e, i, end, cell, _, s = depletion
     assert s.status == "salt_depleted", s.message
-    assert s.timeseries["c_e_min"][-1] == pytest.approx(1e-3 * C_0, rel=0.11)  # located to 10 % of the bound
-    # The bound is watched at the centre of the last layer, where c/c_0 is 2 dz/L = 0.004 higher than at the wall:
-    # depletion is seen 2 (0.004 - 0.001) = 0.6 % late.
+    assert 0 < s.timeseries["c_e_min"][-1] < 2e-4 * C_0
+    # The salt runs out at the centre of the last layer, where c/c_0 is 2 dz/L = 0.004 higher than at the wall:
+    # depletion is seen 0.8 % late.
     assert s.time[-1] == pytest.approx(end, rel=0.01)
     z, _ = centres(cell)
-    seen = brentq(lambda t: salt(e, i, t, z[-1])[0] - 1e-3 * C_0, 0.5 * end, 1.5 * end)
+    seen = brentq(lambda t: salt(e, i, t, z[-1])[0], 0.5 * end, 1.5 * end)
     assert s.time[-1] == pytest.approx(seen, rel=1.5e-3)  # 3e-4 of c_0 from the grid, 1e-4 from the event: times 2
 
 

@@ -189,8 +189,9 @@ def test_a_branch_that_passes_nothing_changes_nothing(tiny):
     model = eqx.tree_at(lambda m: m.decomposition.film.conductivity, model, jnp.asarray(1e-8))
     a, b = run(dataclasses.replace(cell, model=model)), run(none)
     for name in ("test_time_second", "voltage_volt", "sto_mean", "c_e_min", "interface_resistance_ohm_m2"):
-        # Newton ends at 1e-6 of the current on about 30 mV of polarisation
-        np.testing.assert_allclose(a.timeseries[name], b.timeseries[name], rtol=1e-8, err_msg=name)
+        # Newton ends at 1e-6 of the current on about 30 mV of polarisation, and the step size follows from an estimate
+        # of the error, a small difference that feels it: the times of free steps agree to 6e-8
+        np.testing.assert_allclose(a.timeseries[name], b.timeseries[name], rtol=1e-6, err_msg=name)
     assert np.all(a.timeseries["decomposed_coulomb"] == 0) and np.all(a.timeseries["film_thickness_max"] == 0)
 
 

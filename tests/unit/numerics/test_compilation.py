@@ -1,0 +1,44 @@
+"""Compiled programs: a long session does not run into the limit of memory maps."""
+
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+from simulator.numerics import compilation
+from simulator.numerics.compilation import compiled, make_room_for_programs
+
+needs_maps = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux shows its memory maps")
+
+
+def count_maps() -> int:
+    return len(Path("/proc/self/maps").read_bytes().splitlines())
+
+
+@needs_maps
+def test_programs_are_let_go_near_the_limit_and_compiled_again(monkeypatch):
+    traced = []
+
+    @compiled
+    def double(x):
+        traced.append(x.shape)
+        return 2.0 * x
+
+    for n in range(2, 12):
+        double(jnp.ones(n))
+    assert not make_room_for_programs()  # far from the limit
+    double(jnp.ones(2))
+    assert len(traced) == 10
+    before = count_maps()
+    monkeypatch.setattr(compilation, "FULL", 0.0)
+    assert make_room_for_programs()
+    assert count_maps() < before
+    assert float(jnp.sum(double(jnp.ones(3)))) == 6.0
+    assert len(traced) == 11
+
+
+def test_where_no_limit_is_known_nothing_is_forgotten(monkeypatch, tmp_path):
+    monkeypatch.setattr(compilation, "FULL", 0.0)
+    monkeypatch.setattr(compilation, "_MAPS", tmp_path / "none")
+    assert not make_room_for_programs()
