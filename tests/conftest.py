@@ -21,6 +21,7 @@ _own_cores()  # before JAX is imported and counts them
 
 # Set before JAX is imported anywhere, and inherited by the programs that tests start.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import jax  # noqa: E402

@@ -19,7 +19,7 @@ FACE_FACTS: dict[str, tuple[str, str]] = {
 
 #: name -> (unit, long name) of what every face does, at the times of the saved fields.
 FACE_HISTORIES: dict[str, tuple[str, str]] = {
-    "current_density": ("A m^-2", "Current density per true contact area, positive where lithium leaves"),
+    "current_density": ("A m^-2", "Current density per true contact area, oxidation included; positive on charge"),
     "oxidation_current_density": ("A m^-2", "The part of it that oxidises the electrolyte, the burst excluded"),
     "film_thickness": ("m", "Thickness of the film"),
     "decomposed_charge": ("C m^-2", "Charge of the electrolyte oxidised, per contact area of the pristine face"),

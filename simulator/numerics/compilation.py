@@ -39,7 +39,7 @@ def _program(function: Callable[..., Any], donate: str) -> Callable[..., Any]:
 
 
 #: Share of the memory maps of a process beyond which compiled programs are let go.
-FULL = 0.5
+FULL = 0.7
 _MAPS, _MOST_MAPS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
 

@@ -32,8 +32,11 @@ from simulator.physics.decomposition.film import Film
 from simulator.physics.kinetics import ButlerVolmer, solve_monotone
 
 #: Lower bound of the contact fraction: contact loss may cut clusters off, and a zero would leave them undetermined.
-CONTACT_FLOOR = 1e-6
+CONTACT_FLOOR = 1e-9
 
+
+#: Accepted difference of the thickness that a stage assumes and the one that its current grows: share, and in [m].
+SETTLED, THINNEST = 1e-6, 1e-16
 
 #: Lower bound of the area weight where it divides.
 WEIGHT_FLOOR = 1e-3
@@ -169,6 +172,9 @@ def _side_branch(
     if branch.burst is not None:
         burst, left = branch.burst.advance(E, left, start.gamma_dt, reaction.temperature)
     states = branch.states(start, oxidised, left, here.contact / sides.contact)
+    # A thickness that does not belong to its own current must not pass: the time step fails, and a shorter one is tried.
+    settled = jnp.abs(states[THICKNESS] - thickness) <= SETTLED * jnp.abs(thickness) + THINNEST
+    states = states.at[THICKNESS].set(jnp.where(settled, states[THICKNESS], jnp.nan))
     return E, FaceLaw(FaceCurrents(j, oxidised, burst), here, states)
 
 

@@ -10,6 +10,9 @@ from scipy.optimize import brentq
 from simulator.errors import ConfigError
 from simulator.protocol.half_cycles import find_half_cycles, flowing
 
+#: Columns of what oxidation has passed [C]: of the electrolyte, of the burst, on carbon.
+SIDE_CHARGES = ("decomposed_coulomb", "burst_coulomb", "carbon_coulomb")
+
 
 class CapacityLosses(NamedTuple):
     """Charges [C]; all but the first two add up to `theoretical - delivered`."""
@@ -58,7 +61,7 @@ def capacity_losses(
 
     **Arguments:** `series`: columns of the rows of one charge or discharge, its rests included, from the state before
     it on; needed are `current_ampere`, `voltage_volt`, `charge_coulomb`, `sto_mean`; `loss_*_volt` and
-    `decomposed_coulomb` count as zero where they are missing. `theoretical_capacity` [C] of all active material
+    `SIDE_CHARGES` count as zero where they are missing. `theoretical_capacity` [C] of all active material
     through `sto_window`; `ocv`: open-circuit voltage of the cell [V] at a stoichiometry, falling; `isolated_share` of
     the active material; `cutoff` [V], by default the last voltage under current; `salt_limited`: the run ended because
     the salt was used up, so all of polarisation is due to it.
@@ -88,7 +91,7 @@ def capacity_losses(
     origin, target = (high, low) if sign > 0 else (low, high)
     overpotential = per_sto * sign * (end - reached)
     share = 1.0 if salt_limited else _salt_share(series, last)
-    consumed = _passed(series, "decomposed_coulomb", last) if "decomposed_coulomb" in series else 0.0
+    consumed = sum(_passed(series, name, last) for name in SIDE_CHARGES if name in series)
     delivered = sign * _passed(series, "charge_coulomb", last)
     losses = {
         "isolated": isolated_share * theoretical_capacity,

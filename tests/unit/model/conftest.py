@@ -11,8 +11,9 @@ import pytest
 from simulator.geometry import Electrode
 from simulator.model import build_cell
 from simulator.model.jacobian import linearise
+from simulator.model.newton import NewtonOptions
 from simulator.model.residual import Drive, History, SideStates, residual
-from simulator.model.timestep import no_currents
+from simulator.model.timestep import ErrorScales, attempt, consistent_state, no_currents, resting_state
 
 LABELS = {"pore": 0, "am": 1, "cbd": 2, "electrolyte": 3}
 VOXEL_SIZE = (0.45e-6, 0.5e-6, 0.6e-6)
@@ -103,3 +104,32 @@ def everything():
 @pytest.fixture(scope="session")
 def tiny():
     return Tiny(random_phases(), VOXEL_SIZE, VALUES)
+
+
+@pytest.fixture(scope="session")
+def refined(tiny):
+    """Function of a cell: a state 60 s after a current was switched on, and (state, error estimates) 100 s later for 1,
+    2, 4, 8 and 40 steps."""
+
+    def runs_of(cell):
+        model, current = cell.model, 0.5 * cell.one_c
+        drive = tiny.drive(current)
+        # Tight enough that Newton's error stays below that of the smallest step, above what 4 V in float64 resolve.
+        options, scales = NewtonOptions(tolerance=3e-8), ErrorScales(2e-4, 1e-3, 1.13, 1e-2)
+
+        def march(state, dt, n):
+            estimates = []
+            for _ in range(n):
+                step = attempt(state, dt, (drive, drive), model, current, options, scales)
+                assert step.state is not None, step.result
+                state = step.state
+                estimates.append(step.error)
+            return state, estimates
+
+        rest = resting_state(cell.initial_fields(), cell.initial_side(), model)
+        state, _ = consistent_state(rest, drive, model, current, options)
+        # sqrt(t) after the switch has no order: leave it behind first
+        state, _ = march(state, 10.0, 6)
+        return state, {n: march(state, 100.0 / n, n) for n in (1, 2, 4, 8, 40)}
+
+    return runs_of

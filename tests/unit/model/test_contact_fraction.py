@@ -111,7 +111,7 @@ def test_contact_area_of_a_cap_can_be_set_exactly(electrode, faces):
     share = wanted / (faces.weight * faces.face_area)[cap].sum()
     assert share < 1
     cell = cell_with(electrode, np.where(cap, share, 0.0))
-    # sums of a hundred numbers; the other faces have the floor of 1e-6, on an area some 15 times as large
+    # sums of a hundred numbers; the other faces have the floor of 1e-9, on an area some 15 times as large
     area = np.asarray(cell.model.pristine_contact)[: len(faces)]
     assert area[cap].sum() == pytest.approx(wanted, rel=1e-12)
     assert area[~cap].sum() < 2e-5 * wanted

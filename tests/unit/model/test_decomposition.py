@@ -13,7 +13,7 @@ from simulator.model import SolverOptions, simulate
 from simulator.model.interface import interface_resistance
 from simulator.model.newton import NewtonOptions
 from simulator.model.residual import SideStates
-from simulator.model.timestep import ErrorScales, attempt, consistent_state, resting_state
+from simulator.model.timestep import consistent_state, resting_state
 from simulator.physics.decomposition.branch import BURST_LEFT, CHARGE, THICKNESS
 
 #: Everything switched on, so that all tests share one compiled program: currents of the side reactions that are several
@@ -77,27 +77,10 @@ def test_rows_add_up_to_the_conserved_sums(tiny, everything):
 
 
 @pytest.fixture(scope="module")
-def ladder(tiny):
-    """A charge of 100 s in 1 to 8 steps and in 40, with film, burst, contact loss and carbon, all moving fast."""
+def ladder(tiny, refined):
+    """With film, burst, contact loss and carbon, all moving fast."""
     cell = tiny.cell(ALL)
-    model, current = cell.model, 0.5 * cell.one_c
-    drive = tiny.drive(current)
-    options, scales = NewtonOptions(tolerance=3e-8), ErrorScales(2e-4, 1e-3, 1.13, 1e-2)
-
-    def march(state, dt, n):
-        estimates = []
-        for _ in range(n):
-            step = attempt(state, dt, (drive, drive), model, current, options, scales)
-            assert step.state is not None, step.result
-            state = step.state
-            estimates.append(step.error)
-        return state, estimates
-
-    rest = resting_state(cell.initial_fields(), cell.initial_side(), model)
-    state, _ = consistent_state(rest, drive, model, current, options)
-    state, _ = march(state, 10.0, 6)
-    runs = {n: march(state, 100.0 / n, n) for n in (1, 2, 4, 8, 40)}
-    return cell, state, runs
+    return cell, *refined(cell)
 
 
 def quantities(cell, state):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from simulator.model.newton import NewtonOptions
-from simulator.model.residual import SideStates
 from simulator.model.timestep import (
     ERROR_WEIGHTS,
     GAMMA,
@@ -12,8 +11,6 @@ from simulator.model.timestep import (
     ErrorScales,
     _end_slope,
     attempt,
-    consistent_state,
-    resting_state,
 )
 
 ROUNDING = 1e-15
@@ -56,30 +53,10 @@ def test_end_slope_is_exact_for_a_parabola():
 
 
 @pytest.fixture(scope="module")
-def ladder(tiny):
-    """The coupled cell over 100 s in 1 to 8 steps and in 40, from a state 60 s after the current was switched on."""
+def ladder(tiny, refined):
     cell = tiny.cell()
-    model, current = cell.model, 0.5 * cell.one_c
-    drive = tiny.drive(current)
-    # Tight enough that Newton's error stays below that of the smallest step, above what 4 V in float64 resolve.
-    options, scales = NewtonOptions(tolerance=3e-8), ErrorScales(2e-4, 1e-3, 1.13, 1e-2)
-
-    def march(state, dt, n):
-        estimates = []
-        for _ in range(n):
-            step = attempt(state, dt, (drive, drive), model, current, options, scales)
-            assert step.state is not None, step.result
-            state = step.state
-            estimates.append(step.error)
-        return state, estimates
-
-    state, _ = consistent_state(
-        resting_state(cell.initial_fields(), SideStates(), model), drive, model, current, options
-    )
-    # sqrt(t) after the switch has no order: leave it behind first
-    state, _ = march(state, 10.0, 6)
-    runs = {n: march(state, 100.0 / n, n) for n in (1, 2, 4, 8, 40)}
-    return runs, np.asarray(model.active)
+    _, runs = refined(cell)
+    return runs, np.asarray(cell.model.active)
 
 
 def test_voltage_stoichiometry_and_salt_converge_with_order_two(ladder):

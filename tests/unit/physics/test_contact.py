@@ -80,7 +80,7 @@ def current(fields, sides, k=None, start=None):
 
 def surface(fields, sides, j):
     """Surface stoichiometry, half a voxel from the centre."""
-    flux = j * sides.weight * np.maximum(sides.contact_fraction, 1e-6)
+    flux = j * sides.weight * np.maximum(sides.contact_fraction, CONTACT_FLOOR)
     return fields["sto"] - flux * sides.h_am / (2 * sides.diffusivity * F * C_S_MAX)
 
 

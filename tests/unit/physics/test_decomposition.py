@@ -322,3 +322,21 @@ def test_the_solution_does_not_depend_on_the_guess():
     fields, sides, known = faces()
     a, b = (solve(fields, sides, known, side, jnp.full(N, g)).currents.total for g in (-5.0, 8.0))
     np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-8, atol=1e-10)
+
+
+def test_a_film_that_does_not_belong_to_its_current_fails_the_step(monkeypatch):
+    """Newton's steps for the thickness are counted: what they have not reached is no number, never a wrong one."""
+    side = strong(**CASES["everything"])
+    fields, sides, known = faces()
+    reaction = Intercalation(kinetics(), ChenOCP(steep_end=False), jnp.asarray(C_MAX), jnp.asarray(T))
+
+    def thickness():
+        start = SideStart(known, jnp.asarray(GAMMA_DT))
+        return np.asarray(contact_law(fields, sides, reaction, jnp.zeros(N), side, start).states[THICKNESS])
+
+    enough = thickness()
+    assert np.all(np.isfinite(enough))
+    monkeypatch.setattr("simulator.physics.decomposition.branch._STEPS", 0)
+    few = thickness()
+    np.testing.assert_allclose(few[np.isfinite(few)], enough[np.isfinite(few)], rtol=1e-5)
+    assert np.any(np.isnan(few))

@@ -29,8 +29,9 @@ def half(sign, begin, end, eta, side=0.0, salt=None):
     }
     if salt is not None:
         series["loss_salt_volt"] = np.append(np.full(n, sign * eta * salt), np.nan)
-    if side:
-        series["decomposed_coulomb"] = 3.0 + share * side
+    if side:  # all that oxidises takes charge: on the active material, once there, and on carbon
+        parts = {"decomposed_coulomb": 0.5, "burst_coulomb": 0.3, "carbon_coulomb": 0.2}
+        series |= {name: 3.0 + share * part * side for name, part in parts.items()}
     return series
 
 
