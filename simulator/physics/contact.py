@@ -172,7 +172,7 @@ def _side_branch(
     if branch.burst is not None:
         burst, left = branch.burst.advance(E, left, start.gamma_dt, reaction.temperature)
     states = branch.states(start, oxidised, left, here.contact / sides.contact)
-    # A thickness that does not belong to its own current must not pass: the time step fails, and a shorter one is tried.
+    # A thickness that does not belong to its own current must not pass: the step fails, and a shorter one is tried.
     settled = jnp.abs(states[THICKNESS] - thickness) <= SETTLED * jnp.abs(thickness) + THINNEST
     states = states.at[THICKNESS].set(jnp.where(settled, states[THICKNESS], jnp.nan))
     return E, FaceLaw(FaceCurrents(j, oxidised, burst), here, states)
