@@ -207,6 +207,17 @@ def _fresh(workspace: Workspace | None) -> Iterator[Workspace]:
 _INSTANT = 1e-3
 
 
+#: Part of a jump of what is imposed below which Newton gives up; a power of two, so that parts add up to 1.
+_SMALLEST_PART = 2.0**-7
+
+
+def _partway(before: State, drive: Drive, share: float) -> Drive:
+    """What lies `share` of the way from what is there `before` to `drive`."""
+    current = before.current + share * (float(drive.current) - before.current)
+    voltage = before.voltage + share * (float(drive.voltage) - before.voltage)
+    return Drive.of_current(current) if float(drive.constant_current) else Drive.of_voltage(voltage)
+
+
 def consistent_state(
     before: State,
     drive: Drive,
@@ -215,10 +226,28 @@ def consistent_state(
     options: NewtonOptions,
     workspace: Workspace | None = None,
 ) -> tuple[State | None, Stage]:
-    """The state `before` with the potentials and rates that belong to its concentrations under a new `drive`."""
+    """The state `before` with the potentials and rates that belong to its concentrations under a new `drive`.
+
+    Where Newton does not find them at once, as after a current that has left places without salt, it goes there from
+    what is imposed at present in smaller steps.
+    """
     u, side = before.u, before.side
-    with _fresh(workspace) as work:
-        stage = solve_stage(u, before.j, History(u[STO:], side), _INSTANT, drive, cell, scale, options, work)
+    guess, j, history = u, before.j, History(u[STO:], side)
+    newton, krylov = 0, 0
+    done, step = 0.0, 1.0
+    while done < 1.0:
+        imposed = drive if done + step == 1.0 else _partway(before, drive, done + step)
+        with _fresh(workspace) as work:
+            stage = solve_stage(guess, j, history, _INSTANT, imposed, cell, scale, options, work)
+        newton, krylov = newton + stage.newton, krylov + stage.krylov
+        if stage.result is StageResult.converged:
+            guess, j, done = stage.u, stage.evaluation.total.j, done + step
+            step = min(2.0 * step, 1.0 - done)
+        elif step > _SMALLEST_PART:
+            step *= 0.5
+        else:
+            break
+    stage = stage._replace(newton=newton, krylov=krylov)
     if stage.result is not StageResult.converged:
         return None, stage
     total = stage.evaluation.total

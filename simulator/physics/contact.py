@@ -158,13 +158,17 @@ def _side_branch(
 ) -> tuple[Array, FaceLaw]:
     """E [V] and everything else at the face that follows from the intercalation current `j` (n,)."""
 
+    losing = branch.film.loss_thickness is not None
+    # At a given j a film acts on E through the contact that it costs, and through nothing else.
+    pristine = None if losing else reaction.potential(j, at, sides)
+
     def oxidation(thickness: Array) -> Array:
-        E, surface = reaction.potential(j, at, sides.behind(branch.film, thickness))
+        E, surface = pristine or reaction.potential(j, at, sides.behind(branch.film, thickness))
         return branch.law.current(E, surface, thickness, reaction.temperature)
 
     thickness = branch.thickness(start, oxidation)
     here = sides.behind(branch.film, thickness)
-    E, surface = reaction.potential(j, at, here)
+    E, surface = pristine or reaction.potential(j, at, here)
     # With a law that sees no thickness the current is the one that the thickness came from.
     seen = thickness if branch.feeds_back else start.known[THICKNESS]
     oxidised = branch.law.current(E, surface, seen, reaction.temperature)

@@ -272,11 +272,13 @@ def test_salt_that_runs_out_is_named(tiny):
 def test_a_discharge_goes_on_to_its_cut_off_past_places_without_salt(tiny):
     slow = {f"{phase}.D_e": 1e-14 for phase in ("separator", "cbd", "electrolyte")}
     with pytest.warns(UserWarning, match="will probably run out of salt"):
-        s = simulate(tiny.cell(slow), ["Discharge at C/2 until 2.8 V"])
-    assert s.status == "finished" and s.voltage[-1] == pytest.approx(2.8, abs=1e-5)
+        s = simulate(tiny.cell(slow), ["Discharge at C/2 until 2.8 V", "Rest for 10 min", "Charge at C/2 until 3.8 V"])
+    # and the current can be switched off there: the potentials jump by far more than Newton finds at once
+    assert s.status == "finished" and s.voltage[-1] == pytest.approx(3.8, abs=1e-5)
+    assert s.voltage[s.timeseries["step_count"] == 1][-1] == pytest.approx(2.8, abs=1e-5)
     # every place loses salt by itself, without holding up the steps: some ln c below what any measured range covers
-    assert 0 < s.timeseries["c_e_min"][-1] < 1e-5 * 1130.0
-    assert s.stats["steps"] < 40 and max(s.ledger.values()) <= 1e-9
+    assert 0 < s.timeseries["c_e_min"].min() < 1e-5 * 1130.0
+    assert s.stats["steps"] < 70 and max(s.ledger.values()) <= 1e-9
 
 
 @pytest.mark.parametrize(
