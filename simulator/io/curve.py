@@ -45,21 +45,26 @@ def accumulate_capacity(
     current: np.ndarray,
     step_count: np.ndarray | None = None,
     charge: np.ndarray | None = None,
+    throughput: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Charging and discharging capacity [Ah] up to each row, both >= 0 and never decreasing.
 
     $Q_\\pm = \\int \\max(\\pm I, 0)\\,dt$ by the trapezoidal rule within a protocol step. Where `step_count`
     changes, the row's own current holds over the interval before it: rows are ends of time steps, and the
     current jumps at the start of a protocol step. `charge`, passed since the start, is exact where the current varies:
-    its rises and falls are summed instead.
+    its rises and falls are summed instead. `throughput` in either direction tells of more where cycles were jumped
+    over: half of that goes in and half of it out.
 
-    **Arguments:** `time` [s], `current` [A] (positive charges), `step_count`, `charge` [C], all (rows,).
+    **Arguments:** `time` [s], `current` [A] (positive charges), `step_count`, `charge`, `throughput` [C], all (rows,).
     """
     if time.size == 0:
         return np.zeros(0), np.zeros(0)
     if charge is not None:
         passed = np.diff(charge, prepend=0.0)
-        return np.cumsum(np.maximum(passed, 0.0)) / 3600.0, np.cumsum(np.maximum(-passed, 0.0)) / 3600.0
+        jumped = np.zeros(1) if throughput is None else np.diff(throughput, prepend=0.0) - np.abs(passed)
+        both = 0.5 * np.maximum(jumped, 0.0)
+        goes_in, goes_out = np.maximum(passed, 0.0) + both, np.maximum(-passed, 0.0) + both
+        return np.cumsum(goes_in) / 3600.0, np.cumsum(goes_out) / 3600.0
     dt = np.diff(time)
     before, after = current[:-1], current[1:]
     if step_count is not None:
@@ -82,8 +87,8 @@ def write_bdf_csv(
 
     `test_time_second`, `voltage_volt`, `current_ampere` are needed. Capacities come from
     `charging_capacity_ah` and `discharging_capacity_ah` if both are there, else from the charge that the solver
-    counted (`charge_coulomb`), else from the current (`accumulate_capacity`). Cycles come from `cycle_count`, else
-    from the direction of the current (`find_half_cycles`). The temperature comes from `ambient_temperature` [K],
+    counted (`charge_coulomb`, `throughput_coulomb`), else from the current (`accumulate_capacity`). Cycles come from
+    `cycle_count`, else from the direction of the current (`find_half_cycles`). The temperature comes from `ambient_temperature` [K],
     else from the column `ambient_temperature_celsius`. What is not known is an empty cell; other columns are not
     written.
 
@@ -110,6 +115,7 @@ def write_bdf_csv(
         table["charging_capacity_ah"], table["discharging_capacity_ah"] = accumulate_capacity(
             *(table["test_time_second"], table["current_ampere"], table.get("step_count")),
             charge=timeseries.get("charge_coulomb"),
+            throughput=timeseries.get("throughput_coulomb"),
         )
     if "cycle_count" not in table:
         table["cycle_count"] = np.full(rows, math.nan)

@@ -121,7 +121,7 @@ class Workspace:
 
 class Stage(NamedTuple):
     """A solved (or failed) stage: fields `u` (4, nz, ny, nx) [V, V, -, mol/m3], evaluation there, outcome, Newton and
-    Krylov counts, and `norm`: the 2-norm of the rows in units of the current scale."""
+    Krylov counts, and `norm`: the 2-norm of the rows in units of the current scale; `solves`: stages that it took."""
 
     u: Array
     evaluation: Evaluation
@@ -129,6 +129,7 @@ class Stage(NamedTuple):
     newton: int
     krylov: int
     norm: float
+    solves: int = 1
 
 
 class _Correction(NamedTuple):
@@ -167,14 +168,15 @@ def _start(u, history: History, gamma_dt, drive: Drive, cell: CellModel, j: Face
 def _feasible(u: Array, wanted: Array, cell: CellModel) -> Array:
     """`wanted` with sto in (0, 1) and c_e > 0, each voxel by itself: one that runs dry must not hold up all others.
 
-    sto goes at most 90 % of the way from `u` to a bound. Where there is hardly any salt the correction is taken as one
-    of ln c_e: the potential there follows K ln c_e, and a correction of c_e overshoots however small it is.
+    sto and c_e go at most 90 % of the way from `u` to a bound. Where there is hardly any salt the correction is taken
+    as one of ln c_e: the potential there follows K ln c_e, and a correction of c_e overshoots however small it is.
     """
     sto = jnp.clip(wanted[STO], 0.1 * u[STO], 1.0 - 0.1 * (1.0 - u[STO]))
     change = wanted[C_E] / u[C_E] - 1.0
-    dry = (u[C_E] < DRY * cell.parameters.c_e_init) | (change < -0.9)
-    # exp(change), from e on along a straight line: what flows in from the neighbours is not exponential
-    c_e = jnp.where(dry, u[C_E] * jnp.exp(jnp.minimum(change, 1.0)) * jnp.maximum(change, 1.0), wanted[C_E])
+    # from e on along a straight line: what flows in from the neighbours is not exponential
+    factor = jnp.where(change > 1.0, jnp.e - 1.0 + change, jnp.exp(jnp.clip(change, -5.0, 1.0)))
+    dry = u[C_E] < DRY * cell.parameters.c_e_init
+    c_e = jnp.where(dry, factor * u[C_E], jnp.maximum(wanted[C_E], 0.1 * u[C_E]))
     return jnp.concatenate([wanted[:STO], sto[None], c_e[None]])
 
 
@@ -207,8 +209,8 @@ class _Point(NamedTuple):
 
 
 def _moved(at: _Point, du: Array, theta: Array) -> tuple[Array, Evaluation, Array]:
-    """The fields `theta` of the way along `du`, the evaluation there, and its norm."""
-    new = _feasible(at.u, at.u + theta * du, at.cell)
+    """The fields `theta` of the way along what is feasible of `du`, the evaluation there, and its norm."""
+    new = at.u + theta * (_feasible(at.u, at.u + du, at.cell) - at.u)
     after = residual(new, at.history, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
     return new, after, _norm(after, at.scale)
 
@@ -357,6 +359,7 @@ def solve_stage(
     if total is not evaluation.total:
         evaluation, norm_array = _start(u, history, dt, drive, cell, total.j, size)
         norm = float(norm_array)
-    if not (norm <= 2.0 * tolerance and _balanced(evaluation.total, options.balance * scale)):
+    closed = norm <= 2.0 * tolerance and _balanced(evaluation.total, options.balance * scale)
+    if not (closed and bool(evaluation.total.settled)):
         return ended(StageResult.stalled)
     return ended(StageResult.converged)

@@ -28,7 +28,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "c_e": ("mol m^-3", "Salt concentration"),
     "j": (
         "A m^-2",
-        "Interfacial current density per true contact area, mean over the faces of each particle voxel",
+        "Current density per true contact area, oxidation included, mean over the faces of each particle voxel",
     ),
     "film_thickness": ("m", "Thickness of the film, mean over the contact of each particle voxel"),
     "decomposed_charge": (

@@ -86,6 +86,7 @@ class Totals(NamedTuple):
 
     `current` is the external one: the given one, or at constant voltage that of the faces. The collector plane carries
     the same (`imbalance`), but against conductances 1e6 times larger its potential drop does not resolve it.
+    `settled`: every film belongs to its own current; a state where one does not must not be accepted.
     `imbalance` (4,) [A]: what is wrong with charge in the solid, charge in the electrolyte, lithium and salt as a
     whole. The inner fluxes cancel exactly in these sums, so they are formed from the outer ones. `rounding` (4,) [A]:
     how well float64 resolves them, which matters for time steps of milliseconds.
@@ -98,6 +99,7 @@ class Totals(NamedTuple):
     voltage: Array
     imbalance: Array
     rounding: Array
+    settled: Array
 
 
 class Evaluation(NamedTuple):
@@ -279,7 +281,8 @@ def _sources(
     sources = _Sources(faces, carbon, from_collector, anode, solid_gain, salt_gain, law.sides)
     flows = Flows(reaction, lithium, oxidation, burst, oxidised, stripped)
     side = SideStates(law.states, carbon_left)
-    return sources, Totals(law.currents, side, flows, external, voltage, imbalance, rounding)
+    settled = jnp.ones((), bool) if law.settled is None else jnp.all(law.settled | ~cell.faces.valid)
+    return sources, Totals(law.currents, side, flows, external, voltage, imbalance, rounding, settled)
 
 
 def totals(u: Array, history: History, gamma_dt: Array, drive: Drive, cell: CellModel, guess: FaceCurrents) -> Totals:

@@ -158,7 +158,7 @@ class Run:
         old, drive = self.now.state, leg.drive(piece, since)
         scale = leg.scale(old.current, drive)
         state, stage = consistent_state(old, drive, self.cell.model, scale, self.newton, self.workspace)
-        self._count(stage.newton, stage.krylov, 1)
+        self._count(stage.newton, stage.krylov, stage.solves)
         if state is None and self._give_up_mixed(stage.result):
             return self._switch(leg, piece, since, **changes)
         if state is None:
@@ -312,14 +312,15 @@ class Run:
     def _give_up_mixed(self, result: StageResult) -> bool:
         """Go on in float64 alone if Newton stalled with a float32 linear solver: very conducting voxels need it."""
         single = self.newton.dtype(self.cell.model) == np.float32
-        if not single or result is not StageResult.stalled or self._nearly_depleted():
+        if not single or result is not StageResult.stalled:
             return False
-        warnings.warn(
-            f"At t = {self.now.t:.6g} s Newton stalled with its float32 linear solver. Going on in float64, which is "
-            "slower (solver.precision=double does so from the start).",
-            UserWarning,
-            stacklevel=2,
-        )
+        if not self._nearly_depleted():  # there it is the salt, as a rule
+            warnings.warn(
+                f"At t = {self.now.t:.6g} s Newton stalled with its float32 linear solver. Going on in float64, which "
+                "is slower (solver.precision=double does so from the start).",
+                UserWarning,
+                stacklevel=2,
+            )
         self.newton = dataclasses.replace(self.newton, mixed=False)
         return True
 
@@ -345,10 +346,11 @@ class Run:
     def _cannot_step(self, result: StageResult) -> Stop:
         t, x = self.now.t, self.observer.extremes(self.now.state)
         full = "full" if x.sto_max > SATURATED else "empty" if x.sto_min < 1.0 - SATURATED else ""
-        if self._nearly_depleted() and not full:
-            return Stop("salt_depleted", f"The salt is down to {x.c_e_min:.3g} mol/m3: no further step is possible.")
+        why = f" Particle surfaces run {full} of lithium: set a cut-off, or lower the current." if full else ""
+        if self._nearly_depleted():
+            low = f"The salt is down to {x.c_e_min:.3g} mol/m3: no further step is possible."
+            return Stop("salt_depleted", low + why)
         if result is not StageResult.converged:
-            why = f" Particle surfaces run {full} of lithium: set a cut-off, or lower the current." if full else ""
             return Stop("newton_failed", f"At t = {t:.6g} s: {result.value}, down to solver.dt_min.{why}")
         return Stop("dt_min", f"At t = {t:.6g} s the error control asks for steps below solver.dt_min.")
 

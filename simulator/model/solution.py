@@ -80,9 +80,9 @@ class Solution:
 
     `status`: finished, voltage_limit, salt_depleted, salt_saturated, newton_failed, dt_min or interrupted; `message`
     says more. `timeseries`: `COLUMNS`, one value per accepted step. `ledger`: largest relative imbalance of charge,
-    lithium and salt. `stats`: counts and times of the solver. `field_names`, `face_names`: what `field` and `face`
-    give at the `field_times` [s]. `faces`: name -> (f,) or (f, 3), where the live faces lie and their area, see
-    `simulator.model.faces.FACE_FACTS`.
+    lithium, salt and side reactions. `stats`: counts and times of the solver. `field_names`, `face_names`: what `field`
+    and `face` give at the `field_times` [s]. `faces`: name -> (f,) or (f, 3), where the live faces lie and their area,
+    see `simulator.model.faces.FACE_FACTS`.
     """
 
     status: str

@@ -233,13 +233,13 @@ def consistent_state(
     """
     u, side = before.u, before.side
     guess, j, history = u, before.j, History(u[STO:], side)
-    newton, krylov = 0, 0
+    newton, krylov, solves = 0, 0, 0
     done, step = 0.0, 1.0
     while done < 1.0:
         imposed = drive if done + step == 1.0 else _partway(before, drive, done + step)
         with _fresh(workspace) as work:
             stage = solve_stage(guess, j, history, _INSTANT, imposed, cell, scale, options, work)
-        newton, krylov = newton + stage.newton, krylov + stage.krylov
+        newton, krylov, solves = newton + stage.newton, krylov + stage.krylov, solves + 1
         if stage.result is StageResult.converged:
             guess, j, done = stage.u, stage.evaluation.total.j, done + step
             step = min(2.0 * step, 1.0 - done)
@@ -247,7 +247,7 @@ def consistent_state(
             step *= 0.5
         else:
             break
-    stage = stage._replace(newton=newton, krylov=krylov)
+    stage = stage._replace(newton=newton, krylov=krylov, solves=solves)
     if stage.result is not StageResult.converged:
         return None, stage
     total = stage.evaluation.total

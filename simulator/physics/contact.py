@@ -129,11 +129,13 @@ class FaceCurrents(NamedTuple):
 
 class FaceLaw(NamedTuple):
     """The solved face problem: `currents`; `sides` as they are at the end of the stage, their film included; the
-    `states` (3, n) there, None without a decomposition."""
+    `states` (3, n) there and whether each film belongs to its own current, `settled` (n,), both None without a
+    decomposition."""
 
     currents: FaceCurrents
     sides: FaceSides
-    states: Array | None
+    states: Array | None = None
+    settled: Array | None = None
 
 
 class Intercalation(eqx.Module):
@@ -176,10 +178,8 @@ def _side_branch(
     if branch.burst is not None:
         burst, left = branch.burst.advance(E, left, start.gamma_dt, reaction.temperature)
     states = branch.states(start, oxidised, left, here.contact / sides.contact)
-    # A thickness that does not belong to its own current must not pass: the step fails, and a shorter one is tried.
     settled = jnp.abs(states[THICKNESS] - thickness) <= SETTLED * jnp.abs(thickness) + THINNEST
-    states = states.at[THICKNESS].set(jnp.where(settled, states[THICKNESS], jnp.nan))
-    return E, FaceLaw(FaceCurrents(j, oxidised, burst), here, states)
+    return E, FaceLaw(FaceCurrents(j, oxidised, burst), here, states, settled)
 
 
 def contact_law(
@@ -198,7 +198,7 @@ def contact_law(
 
     def given(j: Array) -> tuple[Array, FaceLaw]:
         if branch is None or start is None:
-            return reaction.potential(j, at, sides)[0], FaceLaw(FaceCurrents(j), sides, None)
+            return reaction.potential(j, at, sides)[0], FaceLaw(FaceCurrents(j), sides)
         return _side_branch(j, at, sides, reaction, branch, start)
 
     def mismatch(j: Array) -> Array:

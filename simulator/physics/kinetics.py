@@ -16,9 +16,11 @@ from jaxtyping import Array, Float
 
 from simulator.constants import F, R
 
-#: Surface stoichiometry and concentration ratio are kept this far inside their domain while j0 is evaluated, so that
-#: a Newton iterate outside it gives a finite current that pulls back, not a NaN.
+#: The surface stoichiometry is kept this far inside its domain while j0 is evaluated, so that a Newton iterate outside
+#: gives a finite current that pulls back, not a NaN.
 EDGE = 1e-6
+#: The same for the salt, far below what the potentials of a place without salt come to.
+EMPTY = 1e-15
 
 
 class ButlerVolmer(eqx.Module):
@@ -35,7 +37,7 @@ class ButlerVolmer(eqx.Module):
         x = jnp.clip(sto_surf, EDGE, 1.0 - EDGE)
         j0 = self.j0_ref * 2.0 * jnp.sqrt(x * (1.0 - x))
         if self.salt_dependent:
-            j0 = j0 * jnp.sqrt(jnp.maximum(c_e / self.c_e_init, EDGE))
+            j0 = j0 * jnp.sqrt(jnp.maximum(c_e / self.c_e_init, EMPTY))
         return j0
 
     def current(self, j0: Array, eta: Array, temperature: Array) -> Array:

@@ -64,8 +64,10 @@ def mean_losses(run: Run, rows: slice | None = None) -> dict[str, float]:
 
 
 def newest_half_cycles(run: Run) -> tuple[np.ndarray, list[HalfCycle], str]:
-    """The last charge and the last discharge, in the order they ran, as `half_cycles` gives all."""
+    """The last charge and the last discharge, in the order they ran, as `half_cycles` gives all; what has no direction
+    (jumps over cycles) only if there is nothing else."""
     x, parts, label = half_cycles(run)
+    parts = [half for half in parts if half.direction] or parts
     last = {half.direction: number for number, half in enumerate(parts)}
     return x, [half for number, half in enumerate(parts) if number == last[half.direction]], label
 

@@ -32,13 +32,19 @@ def pulse_resistance(run: Curve, after: float = 10.0) -> list[PulseResistance]:
     `after` ask for it with `times`. The first step is measured against open circuit (NaN in files without `ocv_volt`).
 
     **Returns:** one entry per protocol step that changes the current, keeps it and lasts that long, in ohm m2 of
-    cross-section. Constant voltage and profiles, whose current goes on to change, have none.
+    cross-section. Constant voltage and profiles, whose current goes on to change, have none; nor has the first step
+    behind cycles that were jumped over.
     """
     series = run.timeseries
     time, volts, current = (series[n] for n in ("test_time_second", "voltage_volt", "current_ampere"))
     number, ocv = series["step_count"], series.get("ocv_volt", np.full(time.size, np.nan))
     found = []
-    for k in np.flatnonzero(np.diff(number, prepend=-1.0)):
+    begins = np.diff(number, prepend=-1.0) != 0
+    # steps begin right where the one before ends; the row of a jump over cycles is the end of what it stands for
+    jumped = begins & (np.diff(time, prepend=time[:1]) > 0)
+    for k in np.flatnonzero(begins):
+        if k and jumped[k - 1]:
+            continue
         # before the first row: open circuit, no current
         v0, i0 = (volts[k - 1], current[k - 1]) if k else (ocv[0], 0.0)
         late = np.flatnonzero((number == number[k]) & (np.abs(time - time[k] - after) <= 1e-6 * after))

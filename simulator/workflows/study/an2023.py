@@ -7,11 +7,14 @@ here is fitted to them: the presets say where each value comes from, and what is
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from simulator.errors import ConfigError
 from simulator.io import RunResult
+from simulator.workflows.folder import RESUMABLE
 from simulator.workflows.study import measures
 from simulator.workflows.study.plan import Case, Finding, Results, Study, Trend, Verdict
 
@@ -178,6 +181,8 @@ def judge_life(runs: Results) -> Finding:
         holds = stated / _FACTOR <= cycle <= stated * _FACTOR
         return Finding(_accept(holds), f"{cycle:.0f} cycles", f"stated: {stated}")
     text = f"{100.0 * left[-1]:.2f} % left after {number[-1]:.0f} cycles; stated: {100.0 * kept:g} % after {stated}"
+    if run.status not in ("finished", *RESUMABLE):
+        return Finding("reject", f"stopped after {number[-1]:.0f} cycles ({run.status})", text)
     decided = number[-1] >= stated * _FACTOR
     return Finding("reject" if decided else "not run", f"more than {number[-1]:.0f} cycles", text)
 
@@ -251,7 +256,8 @@ def draw(results: Mapping[str, RunResult], path: Path) -> Path:
         cell, _, kind = name.partition("-")
         label = CELLS.get(cell, cell)
         if kind == "cycles":
-            life[label] = measures.discharge_capacities(run)
+            with suppress(ConfigError):  # a run that was stopped before any current flowed
+                life[label] = measures.discharge_capacities(run)
             continue
         if not kind.startswith("first"):
             continue

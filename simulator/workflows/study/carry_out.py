@@ -32,12 +32,14 @@ NUMERICAL = ("newton_failed", "dt_min")
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """`status`: case -> how it ended; `findings`: trend -> variant -> finding; `interrupted`: by the user."""
+    """`status`: case -> how it ended; `findings`: trend -> variant -> finding; `interrupted`: by the user; `code`: case
+    -> version and commit that it was computed by."""
 
     folder: Path
     status: dict[str, str]
     findings: dict[str, dict[str, Finding]]
     interrupted: bool
+    code: dict[str, str]
 
 
 def carry_out(
@@ -102,10 +104,18 @@ def carry_out(
     if status and set(status.values()) == {"not possible"}:
         raise GeometryError("No case of this study has an electrode with these settings: see above.")
     findings = {trend.name: {name: trend.find(results, name) for name in trend.roles} for trend in trends}
-    outcome = StudyOutcome(folder, status, findings, interrupted)
-    _write(study, trends, outcome, settings, results)
+    code = {name: _made_by(found.provenance) for name, found in results.items()}
+    if len(set(code.values())) > 1:
+        made = ", ".join(sorted(set(code.values())))
+        notes.print(f"The runs were computed by different versions of the program ({made}): see study.md.")
+    outcome = StudyOutcome(folder, status, findings, interrupted, code)
     console.print(table(study, trends, outcome))
+    _write(study, trends, outcome, settings, results)
     return outcome
+
+
+def _made_by(provenance: Mapping[str, object]) -> str:
+    return " ".join(str(provenance[name])[:12] for name in ("voxelyte", "git_commit") if provenance.get(name))
 
 
 def _share(cases: Sequence[Case], deadline: float | None) -> float | None:
@@ -173,8 +183,9 @@ def markdown(study: Study, trends: Sequence[Trend], outcome: StudyOutcome, setti
         lines += [f"Settings of every run: `{' '.join(settings)}`", ""]
     lines += ["| trend | accepted if | found | verdict | details |", "| --- | --- | --- | --- | --- |"]
     lines += ["| " + " | ".join(cell.strip() for cell in row) + " |" for row in _rows(trends, outcome.findings)]
-    lines += ["", "| run | what | ended as |", "| --- | --- | --- |"]
-    lines += [f"| {c.name} | {c.what} | {outcome.status[c.name]} |" for c in study.needed(trends)]
+    lines += ["", "| run | what | ended as | computed by |", "| --- | --- | --- | --- |"]
+    needed, code = study.needed(trends), outcome.code
+    lines += [f"| {c.name} | {c.what} | {outcome.status[c.name]} | {code.get(c.name, '')} |" for c in needed]
     return "\n".join([*lines, "", "![curves](study.png)", ""])
 
 

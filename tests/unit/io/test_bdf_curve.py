@@ -152,3 +152,11 @@ def test_unusable_series_are_refused_before_a_file_exists(tmp_path, series):
         with pytest.raises(ConfigError, match=message):
             write_bdf_csv(tmp_path / name, table, **more)
     assert not list(tmp_path.iterdir())
+
+
+def test_cycles_that_were_jumped_over_count_in_and_out() -> None:
+    # 1 C in, 1 C out, then ten cycles in one row of which 0.2 C oxidised
+    charge, throughput = np.array([0.0, 1.0, 0.0, 0.2]), np.array([0.0, 1.0, 2.0, 22.2])
+    charged, discharged = accumulate_capacity(np.arange(4.0), np.zeros(4), charge=charge, throughput=throughput)
+    np.testing.assert_allclose(3600.0 * charged, [0.0, 1.0, 1.0, 11.2])
+    np.testing.assert_allclose(3600.0 * discharged, [0.0, 0.0, 1.0, 11.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simulator.constants import F, R
-from simulator.physics.kinetics import EDGE, ButlerVolmer
+from simulator.physics.kinetics import EDGE, EMPTY, ButlerVolmer
 
 T = 333.15
 DECADES = 10.0 ** np.linspace(-6.0, 6.0, 97)
@@ -85,5 +85,5 @@ def test_exchange_current_of_a_single_ion_conductor_ignores_the_salt():
 def test_exchange_current_outside_its_domain_is_small_positive_with_a_finite_slope(sto, c_e):
     k = kinetics()
     value, slopes = jax.value_and_grad(lambda x: k.exchange_current(x[0], x[1]))(jnp.asarray([sto, c_e]))
-    assert float(value) == pytest.approx(2 * np.sqrt(EDGE) if c_e > 0 else np.sqrt(EDGE), rel=1e-6)
+    assert float(value) == pytest.approx(2 * np.sqrt(EDGE) if c_e > 0 else np.sqrt(EMPTY), rel=1e-6)
     assert np.all(np.isfinite(slopes))

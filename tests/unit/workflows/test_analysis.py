@@ -62,3 +62,15 @@ def test_without_an_open_circuit_voltage_only_the_first_step_has_no_resistance()
 def test_a_run_that_starts_with_a_current_is_measured_against_open_circuit():
     rows = [(0.0, 3.75, 1e-3, 1.0, 3.7), (10.0, 3.8, 1e-3, 1.0, 3.71)]
     assert pulse_resistance(curve(rows))[0].resistance == pytest.approx(0.1 / 1e-3 * 2e-4)
+
+
+def test_the_first_step_behind_cycles_that_were_jumped_over_has_no_resistance():
+    """The row of a jump ends it: without current, at the voltage that was last seen under current."""
+    rows = [
+        *((0.0, 3.70, 1e-3, 1.0, 3.7), (10.0, 3.75, 1e-3, 1.0, 3.7), (900.0, 4.2, 1e-3, 1.0, 4.1)),
+        *((900.0, 3.9, -1e-3, 2.0, 4.1), (910.0, 3.88, -1e-3, 2.0, 4.1), (1800.0, 2.8, -1e-3, 2.0, 3.3)),
+        (9e4, 2.8, 0.0, 40.0, 3.3),
+        *((9e4, 3.4, 1e-3, 41.0, 3.3), (90010.0, 3.5, 1e-3, 41.0, 3.3), (9.1e4, 4.2, 1e-3, 41.0, 4.1)),
+        *((9.1e4, 3.9, -1e-3, 42.0, 4.1), (91010.0, 3.88, -1e-3, 42.0, 4.1)),
+    ]
+    assert [p.step for p in pulse_resistance(curve(rows))] == [1, 2, 42]

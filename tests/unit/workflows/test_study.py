@@ -127,6 +127,12 @@ def test_life_within_a_factor_of_two_is_accepted(tmp_path: Path, last: int, left
     assert found.verdict == verdict, found
 
 
+def test_a_cell_that_stops_before_its_time_is_rejected(tmp_path: Path) -> None:
+    run = cycled(tmp_path / "hot", {1: 100.0, 2: 99.0, 3: 98.0, 4: 50.0}, "voltage_limit")
+    found = an2023.judge_life({"hot_cal": run})
+    assert (found.verdict, found.number) == ("reject", "stopped after 3 cycles (voltage_limit)")
+
+
 def test_fading_cells_are_ordered_after_the_cycles_that_all_have(tmp_path: Path) -> None:
     names = ("cal", "hot_cal", "pca")
     data = ({1: 100.0, 2: 90.0, 3: 20.0}, {1: 100.0, 2: 95.0}, {1: 100.0, 11: 90.0})  # pca: 99 % in cycle 2
@@ -296,7 +302,7 @@ def test_null_models_stand_below_the_claim_in_brackets(tmp_path: Path) -> None:
     (trend,) = STUDY.chosen(["T5"])
     findings = {"T5": {variant: trend.find({}, variant) for variant in trend.roles}}
     status = {case.name: "not run" for case in STUDY.needed([trend])}
-    page = markdown(STUDY, [trend], StudyOutcome(tmp_path, status, findings, False), [])
+    page = markdown(STUDY, [trend], StudyOutcome(tmp_path, status, findings, False, {}), [])
     assert "| not run | needs cal-first, hot_cal-first |" in page
     assert "| no oxidation |  | - | (not run) | needs cal-first-nooxidation" in page
 
