@@ -88,9 +88,9 @@ def write_bdf_csv(
     `test_time_second`, `voltage_volt`, `current_ampere` are needed. Capacities come from
     `charging_capacity_ah` and `discharging_capacity_ah` if both are there, else from the charge that the solver
     counted (`charge_coulomb`, `throughput_coulomb`), else from the current (`accumulate_capacity`). Cycles come from
-    `cycle_count`, else from the direction of the current (`find_half_cycles`). The temperature comes from `ambient_temperature` [K],
-    else from the column `ambient_temperature_celsius`. What is not known is an empty cell; other columns are not
-    written.
+    `cycle_count`, else from the direction of the current (`find_half_cycles`). The temperature comes from
+    `ambient_temperature` [K], else from the column `ambient_temperature_celsius`. What is not known is an empty cell;
+    other columns are not written.
 
     **Errors:** ConfigError for a wrong extension, a missing column, or columns of different lengths.
     """
