@@ -41,6 +41,26 @@ VALUES = {
 }
 
 
+#: Every side reaction switched on, so that all tests share one compiled program: currents of several per cent of the
+#: intercalation's, a film that slows itself down within nanometres, and contact that it costs.
+OXIDATION = {
+    "decomposition.law": "delithiation",
+    "decomposition.j_ref": 0.05,
+    "decomposition.U_ox0": 3.9,
+    "decomposition.beta": 0.6,
+    "decomposition.omega": 0.3,
+    "decomposition.delta_star": 3e-9,
+    "decomposition.burst_charge": 25.0,
+    "decomposition.burst_j_ref": 0.05,
+    "film.conductivity": 1e-6,
+    "contact.loss_thickness": 8e-9,
+    "carbon_oxidation.j_ref": 2e-4,
+    "carbon_oxidation.U_ox0": 3.8,
+    "carbon_oxidation.charge": 2.0,
+    "carbon_oxidation.specific_area": 1e7,
+}
+
+
 def random_phases():
     """All four phases with everything that can go wrong: AM without electrons, AM without ions, CBD that carries only
     one or none of the two, cut-off electrolyte (the seed was searched for that; a test of the masks checks it)."""
@@ -62,6 +82,10 @@ class Tiny:
             labels=LABELS,
         )
         return build_cell(electrode, "verification", {**self.values, **(overrides or {})})
+
+    def oxidising(self, overrides=None):
+        """A cell with every side reaction of `OXIDATION`."""
+        return self.cell(OXIDATION | (overrides or {}))
 
     @staticmethod
     def with_leaf(cell, where, value):
