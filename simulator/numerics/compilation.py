@@ -1,6 +1,7 @@
 """How the programs of the solver are compiled."""
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,7 +41,7 @@ def _program(function: Callable[..., Any], donate: str) -> Callable[..., Any]:
 
 #: Share of the memory maps of a process beyond which compiled programs are let go.
 FULL = 0.7
-_kept = [0]
+_kept = [-math.inf]
 _MAPS, _MOST_MAPS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
 

@@ -341,3 +341,28 @@ def test_a_film_that_does_not_belong_to_its_current_is_told(monkeypatch):
     thickness, exact = np.asarray(few.states[THICKNESS]), np.asarray(enough.states[THICKNESS])
     np.testing.assert_allclose(thickness[settled], exact[settled], rtol=1e-5)
     assert not np.all(settled)
+
+
+@pytest.mark.parametrize("case", ["endless", "everything"])
+def test_reverse_mode_is_the_transpose_of_forward_mode(case):
+    """By fields and by every parameter of the branch: adjoints go through the film and its states."""
+    side = strong(**CASES[case])
+    fields, sides, known = faces()
+    rng = np.random.default_rng(2)
+
+    def outputs(fields, known, side):
+        law = solve(fields, sides, known, side, jnp.zeros(N))
+        return law.currents, law.states
+
+    inputs = (fields, known, side)
+    moved = jax.tree.map(lambda leaf: jnp.asarray(1e-3 * np.asarray(leaf) * rng.standard_normal(leaf.shape)), inputs)
+    found, forward = jax.jvp(outputs, inputs, moved)
+    weights = jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape)), found)
+    _, transpose = jax.vjp(outputs, *inputs)
+    backward = transpose(weights)
+
+    def dot(a, b):
+        return sum(float(jnp.sum(x * y)) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+    # forward and backward sum the same products in another order
+    assert dot(forward, weights) == pytest.approx(dot(moved, backward), rel=1e-9)
