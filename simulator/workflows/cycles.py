@@ -50,6 +50,7 @@ _HOW: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "last": lambda values, _: float(values[-1]),
     "max": lambda values, _: float(np.max(values)),
     "min": lambda values, _: float(np.min(values)),
+    "mean": lambda values, _: float(np.mean(values)),
     "gained": lambda values, _: float(values[-1] - values[0]),
     "charged": _charged,
 }
