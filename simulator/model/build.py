@@ -87,7 +87,8 @@ class Cell:
         """States of the side reactions of a pristine cell."""
         m = self.model
         faces = None if m.decomposition is None else m.decomposition.initial(m.faces.area.size)
-        return SideStates(faces, None if m.carbon is None else jnp.where(m.carbon_voxels, 1.0, 0.0))
+        # strongly typed: weak floats would compile every program of the first step once more
+        return SideStates(faces, None if m.carbon is None else m.carbon_voxels.astype(jnp.float64))
 
 
 def build_cell(

@@ -98,6 +98,13 @@ def test_contact_is_lost_as_the_film_grows(ladder):
     assert 0.2 < remaining[np.asarray(cell.model.faces.valid)].mean() < 0.9
 
 
+def test_the_first_state_has_the_types_of_all_later_ones(tiny):
+    """Weakly typed floats would compile every program twice."""
+    cell = tiny.oxidising()
+    start = (cell.initial_fields(), cell.initial_side())
+    assert not any(leaf.weak_type for leaf in jax.tree.leaves(start) if isinstance(leaf, jax.Array))
+
+
 PROTOCOL = ["Charge at C/2 for 4 min", "Rest for 2 min", "Discharge at C/2 for 4 min"]
 
 
