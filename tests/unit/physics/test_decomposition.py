@@ -355,7 +355,13 @@ def test_reverse_mode_is_the_transpose_of_forward_mode(case):
         return law.currents, law.states
 
     inputs = (fields, known, side)
-    moved = jax.tree.map(lambda leaf: jnp.asarray(1e-3 * np.asarray(leaf) * rng.standard_normal(leaf.shape)), inputs)
+
+    def direction(leaf):
+        """A relative change; delta* = inf cannot be moved, its derivative is zero."""
+        scale = np.where(np.isfinite(leaf), leaf, 0.0)
+        return jnp.asarray(1e-3 * scale * rng.standard_normal(leaf.shape))
+
+    moved = jax.tree.map(direction, inputs)
     found, forward = jax.jvp(outputs, inputs, moved)
     weights = jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape)), found)
     _, transpose = jax.vjp(outputs, *inputs)
