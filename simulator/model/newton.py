@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
+from simulator.model.dry import feasible
 from simulator.model.jacobian import PACKED_FIELDS, FaceDerivatives, Jacobian, linearise
 from simulator.model.preconditioner import Preconditioner, precondition
 from simulator.model.residual import (
@@ -65,8 +66,6 @@ ROWS = 16
 STRUGGLING = 0.1
 #: Directions that must be free before a linear solve; otherwise it starts from an empty space.
 ROOM = 5
-#: Share of the initial salt below which a voxel counts as dry.
-DRY = 0.01
 #: However badly the potentials resolve the currents, a residual above this share of the applied current fails.
 LOOSEST = 1e-3
 
@@ -165,21 +164,6 @@ def _start(u, history: History, gamma_dt, drive: Drive, cell: CellModel, j: Face
     return evaluation, _norm(evaluation, scale)
 
 
-def _feasible(u: Array, wanted: Array, cell: CellModel) -> Array:
-    """`wanted` with sto in (0, 1) and c_e > 0, each voxel by itself: one that runs dry must not hold up all others.
-
-    sto and c_e go at most 90 % of the way from `u` to a bound. Where there is hardly any salt the correction is taken
-    as one of ln c_e: the potential there follows K ln c_e, and a correction of c_e overshoots however small it is.
-    """
-    sto = jnp.clip(wanted[STO], 0.1 * u[STO], 1.0 - 0.1 * (1.0 - u[STO]))
-    change = wanted[C_E] / u[C_E] - 1.0
-    # from e on along a straight line: what flows in from the neighbours is not exponential
-    factor = jnp.where(change > 1.0, jnp.e - 1.0 + change, jnp.exp(jnp.clip(change, -5.0, 1.0)))
-    dry = u[C_E] < DRY * cell.parameters.c_e_init
-    c_e = jnp.where(dry, factor * u[C_E], jnp.maximum(wanted[C_E], 0.1 * u[C_E]))
-    return jnp.concatenate([wanted[:STO], sto[None], c_e[None]])
-
-
 @compiled
 def _linearise(
     u, total: Totals, history: History, gamma_dt, drive: Drive, cell: CellModel, dtype
@@ -209,8 +193,8 @@ class _Point(NamedTuple):
 
 
 def _moved(at: _Point, du: Array, theta: Array) -> tuple[Array, Evaluation, Array]:
-    """The fields `theta` of the way along what is feasible of `du`, the evaluation there, and its norm."""
-    new = at.u + theta * (_feasible(at.u, at.u + du, at.cell) - at.u)
+    """The fields `theta` of the way along `du`, as far as that is feasible, the evaluation there, and its norm."""
+    new = feasible(at.u, at.u + theta * du, at.cell)
     after = residual(new, at.history, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
     return new, after, _norm(after, at.scale)
 

@@ -14,7 +14,7 @@ from simulator.model.build import Cell
 from simulator.model.cell import C_E, PHI_E, PHI_S, STO
 from simulator.model.faces import face_histories
 from simulator.model.grid import AM, SEPARATOR
-from simulator.model.interface import interface_resistance, side_columns, side_imbalance
+from simulator.model.interface import interface_resistance, side_columns
 from simulator.model.residual import Flows
 from simulator.model.timestep import State
 from simulator.physics.contact import CONTACT_FLOOR
@@ -186,10 +186,6 @@ class Observer:
         columns = side_columns(state.side, passed, self.contact(state), model)
         resistance = interface_resistance(state.u, state.j, state.side, model)
         return columns | {"interface_resistance_ohm_m2": resistance * self.cell.area}
-
-    def side_imbalance(self, state: State, passed: Flows) -> float:
-        """States of the side reactions against what has `passed` [C], relative."""
-        return side_imbalance(state.side, passed, self.cell.model)
 
     def inventory(self, state: State) -> Inventory:
         """Lithium and salt, summed from the concentrations."""

@@ -11,10 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from simulator.model.balances import imbalances
 from simulator.model.build import Cell
 from simulator.model.checkpoint import Checkpoint
 from simulator.model.cycle_jump import CycleJumps, Mark, state_behind
-from simulator.model.events import NEARLY_DEPLETED, Event, Reading, first_crossed, locate
+from simulator.model.events import Event, Reading, first_crossed, locate
 from simulator.model.faces import face_facts, face_names
 from simulator.model.leg import Leg
 from simulator.model.losses import voltage_losses
@@ -25,14 +26,13 @@ from simulator.model.options import Progress, SolverOptions
 from simulator.model.records import Records
 from simulator.model.residual import Flows
 from simulator.model.solution import Recorder, Solution
+from simulator.model.stuck import nearly_depleted, no_step
 from simulator.model.timestep import GAMMA, ErrorScales, State, attempt, consistent_state, resting_state
 from simulator.model.timestep import Step as TimeStep
 from simulator.model.validity import beyond_validity
 from simulator.protocol import Step
 
 SAFETY, GROWTH, SHRINK = 0.9, 3.0, 0.2
-#: Stoichiometry beyond which a surface counts as full (empty: one minus this) when no step is possible any more.
-SATURATED = 0.98
 
 
 _compile_seconds = [0.0]
@@ -272,7 +272,7 @@ class Run:
                 dt = size * max(SHRINK, SAFETY * step.error ** (-1.0 / 3.0))
             if dt < self.options.dt_min:
                 if step.state is not None or not self._give_up_mixed(step.result):
-                    raise self._cannot_step(step.result)
+                    raise no_step(self.cell, now.t, before.extremes, step.result)
                 dt = self.options.dt_init
         growth = GROWTH if step.error <= 0 else min(GROWTH, SAFETY * step.error ** (-1.0 / 3.0))
         following = max(size, min(dt, dt_max)) * growth if growth > 1 else size * max(growth, SHRINK)
@@ -314,7 +314,7 @@ class Run:
         single = self.newton.dtype(self.cell.model) == np.float32
         if not single or result is not StageResult.stalled:
             return False
-        if not self._nearly_depleted():  # there it is the salt, as a rule
+        if not nearly_depleted(self.cell, self.observer.extremes(self.now.state)):  # there it is the salt, as a rule
             warnings.warn(
                 f"At t = {self.now.t:.6g} s Newton stalled with its float32 linear solver. Going on in float64, which "
                 "is slower (solver.precision=double does so from the start).",
@@ -340,20 +340,6 @@ class Run:
                 soonest = min(soonest, -excess / rate)
         return max(1.01 * soonest, self.options.dt_min)
 
-    def _nearly_depleted(self) -> bool:
-        return self.cell.model.binary and self._read(self.now.state).extremes.c_e_min < NEARLY_DEPLETED * self.c_init
-
-    def _cannot_step(self, result: StageResult) -> Stop:
-        t, x = self.now.t, self.observer.extremes(self.now.state)
-        full = "full" if x.sto_max > SATURATED else "empty" if x.sto_min < 1.0 - SATURATED else ""
-        why = f" Particle surfaces run {full} of lithium: set a cut-off, or lower the current." if full else ""
-        if self._nearly_depleted():
-            low = f"The salt is down to {x.c_e_min:.3g} mol/m3: no further step is possible."
-            return Stop("salt_depleted", low + why)
-        if result is not StageResult.converged:
-            return Stop("newton_failed", f"At t = {t:.6g} s: {result.value}, down to solver.dt_min.{why}")
-        return Stop("dt_min", f"At t = {t:.6g} s the error control asks for steps below solver.dt_min.")
-
     def _locate(self, leg: Leg, event: Event, size: float, step: TimeStep, before: Reading):
         """Shorten the step until its end lies on the event, as far as that succeeds."""
         newton = krylov = 0
@@ -376,20 +362,6 @@ class Run:
         self.counts["krylov_iterations"] += krylov
         self.counts["implicit_solves"] += stages
 
-    def _balances(self, moment: Moment) -> dict[str, float]:
-        """Relative imbalances since the start: inventories from the fields against integrals of the stage fluxes."""
-        held = self.observer.inventory(moment.state)
-        reference = max(moment.throughput, 1e-3 * self.cell.theoretical_capacity)
-        passed = moment.passed
-        through = passed.reaction + passed.carbon
-        charge = max(abs(through - moment.charge), abs(through + passed.anode))
-        return {
-            "charge": charge / reference,
-            "lithium": abs(held.lithium - self.start.lithium + passed.lithium) / reference,
-            "salt": abs(held.salt - self.start.salt + self.observer.omega * passed.oxidation) / reference,
-            "side": self.observer.side_imbalance(moment.state, passed),
-        }
-
     def _commit(
         self, moment: Moment, dt: float, error: float, newton: int, krylov: int, extremes: Extremes, changes: Any = None
     ) -> None:
@@ -411,7 +383,7 @@ class Run:
             "newton_iterations": float(newton),
             "krylov_iterations": float(krylov),
         }
-        self.records.row(row | (changes or {}), self._balances(moment))
+        self.records.row(row | (changes or {}), imbalances(self.observer, moment, self.start))
         self.now = dataclasses.replace(moment, rows=len(self.records.rows))
         self.records.send(self.now.rows)
 

@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from simulator.model.cell import C_E, PHI_S, STO, CellModel
+from simulator.model.cell import C_E, PHI_E, PHI_S, STO, CellModel
+from simulator.model.dry import DRY, is_dry, with_phi_e, with_psi
 from simulator.model.newton import NewtonOptions, Stage, StageResult, Workspace, solve_stage
 from simulator.model.residual import Drive, Flows, History, SideStates, Totals
 from simulator.numerics.compilation import compiled
@@ -102,16 +103,23 @@ class ErrorScales(NamedTuple):
     side: float
 
 
-def _inside(u: Array, reference: Array, cell: CellModel) -> Array:
-    """A predicted `u` brought back into the physical range, which extrapolation can leave."""
-    sto = jnp.clip(u[STO], 0.2 * reference[STO], 1.0 - 0.2 * (1.0 - reference[STO]))
-    c_e = jnp.maximum(u[C_E], 0.3 * reference[C_E])
-    return jnp.where(cell.active, jnp.concatenate([u[:STO], sto[None], c_e[None]]), reference)
+def _inside(v: Array, reference: Array, cell: CellModel) -> Array:
+    """Predicted fields `v`, with psi, brought back into the physical range, which extrapolation can leave; phi_e again.
+    `reference` has phi_e."""
+    sto = jnp.clip(v[STO], 0.2 * reference[STO], 1.0 - 0.2 * (1.0 - reference[STO]))
+    c_e = jnp.maximum(v[C_E], 0.3 * reference[C_E])
+    u = with_phi_e(jnp.concatenate([v[:STO], sto[None], c_e[None]]), cell)
+    return jnp.where(cell.active, u, reference)
 
 
 @compiled
 def _predict_first(u, rate, dt, smooth, cell):
-    return _inside(u + smooth * GAMMA * dt * rate, u, cell)
+    v = with_psi(u, cell) + smooth * GAMMA * dt * rate
+    # A dry place fills within no time: Newton comes down to its salt more easily than up.
+    filled = u[C_E] + GAMMA * dt * jnp.maximum(rate[C_E], 0.0)
+    filled = jnp.minimum(filled, jnp.maximum(u[C_E], DRY * cell.parameters.c_e_init))
+    v = v.at[C_E].set(jnp.where(is_dry(u[C_E], cell), jnp.maximum(v[C_E], filled), v[C_E]))
+    return _inside(v, u, cell)
 
 
 def _known(start, middle):
@@ -123,8 +131,9 @@ def _known(start, middle):
 def _second_stage(u, side: SideStates, rate, y1, side1: SideStates, dt, smooth, cell):
     """History of stage 2, and its guess: through u and Y1, with the slope at u where that is known."""
     history = History(_known(u[STO:], y1[STO:]), side.combine(side1, _known))
-    straight = u + (y1 - u) / GAMMA
-    curved = u + dt * rate + (y1 - u - GAMMA * dt * rate) / GAMMA**2
+    v, v1 = with_psi(u, cell), with_psi(y1, cell)
+    straight = v + (v1 - v) / GAMMA
+    curved = v + dt * rate + (v1 - v - GAMMA * dt * rate) / GAMMA**2
     return history, _inside(smooth * curved + (1.0 - smooth) * straight, y1, cell)
 
 
@@ -166,7 +175,7 @@ def _finish(state: tuple, y1, side1: SideStates, y2, total: Totals, history: His
     count = jnp.maximum(jnp.sum(cell.active[STO:], axis=(1, 2, 3)), 1)
     rms = jnp.sqrt(jnp.sum(error**2, axis=(1, 2, 3)) / count)
     scaled = jnp.max(jnp.stack([volts, rms[0], rms[1], jnp.max(jnp.stack(aside))]) / scales)
-    potentials = _end_slope(u[PHI_S:STO], y1[PHI_S:STO], y2[PHI_S:STO]) / dt
+    potentials = _end_slope(*(with_psi(y, cell)[PHI_S:STO] for y in (u, y1, y2))) / dt
     return jnp.concatenate([potentials, k2]), side_k2, scaled
 
 
@@ -188,6 +197,9 @@ def _end_slope(start, middle, end):
 def _initial_rate(u, side: SideStates, y, after: SideStates, gamma_dt, cell):
     slope = jnp.where(cell.active[STO:], (y[STO:] - u[STO:]) / gamma_dt, 0.0)
     fields = jnp.concatenate([y[:STO], u[STO:]])
+    # psi belongs to the salt of `y`; where that is another by orders of magnitude, phi_e of the salt of `u` is too
+    phi_e = with_phi_e(with_psi(y, cell).at[C_E].set(u[C_E]), cell)[PHI_E]
+    fields = fields.at[PHI_E].set(jnp.where(is_dry(u[C_E], cell) & cell.active[C_E], phi_e, y[PHI_E]))
     side_rate = side.combine(after, lambda a, b: (b - a) / gamma_dt)
     return fields, jnp.concatenate([jnp.zeros_like(y[:STO]), slope]), side_rate
 

@@ -115,7 +115,8 @@ def carry_out(
 
 
 def _made_by(provenance: Mapping[str, object]) -> str:
-    return " ".join(str(provenance[name])[:12] for name in ("voxelyte", "git_commit") if provenance.get(name))
+    made = [str(provenance[name])[:12] for name in ("voxelyte", "git_commit") if provenance.get(name)]
+    return " ".join(made) or "an unknown version"
 
 
 def _share(cases: Sequence[Case], deadline: float | None) -> float | None:

@@ -281,6 +281,17 @@ def test_a_discharge_goes_on_to_its_cut_off_past_places_without_salt(tiny):
     assert s.stats["steps"] < 70 and max(s.ledger.values()) <= 1e-9
 
 
+def test_a_charge_fills_the_places_that_a_discharge_has_left_dry(tiny):
+    """Within seconds the salt there grows by orders of magnitude, and the potential follows its logarithm."""
+    slow = {f"{phase}.D_e": 1e-14 for phase in ("separator", "cbd", "electrolyte")}
+    with pytest.warns(UserWarning, match="will probably run out of salt"):
+        s = simulate(tiny.cell(slow), ["Discharge at C/2 until 2.8 V", "Charge at C/2 until 3.8 V"])
+    series = s.timeseries
+    assert s.status == "finished" and s.voltage[-1] == pytest.approx(3.8, abs=1e-5)
+    assert series["c_e_min"][series["step_count"] == 1][-1] < 1e-3
+    assert max(s.ledger.values()) <= 1e-9
+
+
 @pytest.mark.parametrize(
     ("times", "present"), [([30.0, 1e4], [30.0]), ([0.0], [0.0]), ([1e-4, 120.0], [1e-4, 120.0]), ([], [])]
 )
