@@ -9,6 +9,8 @@ $$j = j_0\,[e^{\alpha_a F\eta/RT} - e^{-\alpha_c F\eta/RT}],\qquad
 Source: Doyle, Fuller, Newman (1993), doi:10.1149/1.2221597.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -49,7 +51,7 @@ class ButlerVolmer(eqx.Module):
         r"""$\eta$ [V] that drives $j/j_0$ = `ratio`: the inverse Butler-Volmer relation.
 
         Newton on $\mathrm{asinh}$ of both sides, which is nearly linear; exact at the start for $\alpha_a=\alpha_c$.
-        The derivative is that of one Newton step at the solution, i.e. of the implicit function.
+        The derivative is that of the implicit function.
         """
         target = jnp.arcsinh(0.5 * ratio)
 
@@ -63,46 +65,61 @@ class ButlerVolmer(eqx.Module):
             value, slope = mismatch(e)
             return e - jnp.clip(value / slope, -20.0, 20.0)
 
-        start = target / (0.5 * (self.alpha_a + self.alpha_c))
-        e = jax.lax.stop_gradient(jax.lax.fori_loop(0, 6, improve, jax.lax.stop_gradient(start)))
-        value, slope = mismatch(e)
-        e = e - value / jax.lax.stop_gradient(slope)
+        def solve(_: object, start: Array) -> Array:
+            return jax.lax.fori_loop(0, 7, improve, start)
+
+        e = implicit_root(lambda e: mismatch(e)[0], target / (0.5 * (self.alpha_a + self.alpha_c)), solve)
         return (R * temperature / F) * e
 
 
+def implicit_root(
+    mismatch: Callable[[Array], Array], start: Array, solve: Callable[[Callable[[Array], Array], Array], Array]
+) -> Array:
+    """Root of an elementwise `mismatch`, found by `solve(mismatch, start)`, with the derivatives of the implicit
+    function in both modes and of any order. The iterations themselves are never differentiated, nor their tangents
+    compiled."""
+    return jax.lax.custom_root(mismatch, start, solve, lambda push, y: y / push(jnp.ones_like(y)))
+
+
 def solve_monotone(
-    mismatch, start: Array, scale: Array, *, tolerance: float = 1e-12, max_iterations: int = 120
+    mismatch: Callable[[Array], Array],
+    start: Array,
+    scale: Array,
+    *,
+    tolerance: float = 1e-12,
+    max_iterations: int = 120,
 ) -> Array:
     r"""Root $j$ of an elementwise, strictly decreasing `mismatch(j)` [V], with derivatives of the implicit function.
 
     Newton in $z=\mathrm{asinh}(j/2s)$ with the current scale $s$ = `scale` [A m^-2]: kinetic losses are linear in z,
-    ohmic ones in sinh z, so steps stay bounded over many decades of current. `start`: first guess of j. The last
-    Newton step is repeated outside `stop_gradient`, which gives exact first derivatives in both modes.
+    ohmic ones in sinh z, so steps stay bounded over many decades of current. `start`: first guess of j.
     """
-    scale = jax.lax.stop_gradient(scale)
 
-    def slope_of(j: Array) -> tuple[Array, Array]:
-        return jax.jvp(mismatch, (j,), (jnp.ones_like(j),))
+    def solve(residual: Callable[[Array], Array], start: Array) -> Array:
+        def slope_of(z: Array) -> tuple[Array, Array]:
+            j = 2.0 * scale * jnp.sinh(z)
+            return jax.jvp(residual, (j,), (jnp.ones_like(j),))
 
-    def keep_going(carry):
-        return (carry[3] > tolerance) & (carry[4] < max_iterations)
+        def keep_going(carry):
+            return (carry[3] > tolerance) & (carry[4] < max_iterations)
 
-    def improve(carry):
-        z, low, high, _, count = carry
-        value, slope = slope_of(2.0 * scale * jnp.sinh(z))
-        # The root lies above z where the mismatch is positive. Where the surface runs empty or full the slope jumps, so
-        # that Newton alone hops across the kink for ever: a step that leaves the bracket halves it instead, and so does
-        # every other step once many have been taken.
-        low, high = jnp.where(value > 0, z, low), jnp.where(value > 0, high, z)
-        newton = z + jnp.clip(-value / (slope * 2.0 * scale * jnp.cosh(z)), -3.0, 3.0)
-        halve = (newton <= low) | (newton >= high) | ((count > 20) & (count % 2 == 0))
-        settled = jnp.abs(value) <= tolerance  # only the last digits move: the bracket, as narrow, must not interfere
-        z = jnp.where(halve & ~settled, 0.5 * (low + high), newton)
-        return z, low, high, jnp.max(jnp.abs(value)), count + 1
+        def improve(carry):
+            z, low, high, _, count = carry
+            value, slope = slope_of(z)
+            # The root lies above z where the mismatch is positive. Where the surface runs empty or full the slope
+            # jumps, so that Newton alone hops across the kink for ever: a step that leaves the bracket halves it
+            # instead, and so does every other step once many have been taken.
+            low, high = jnp.where(value > 0, z, low), jnp.where(value > 0, high, z)
+            newton = z + jnp.clip(-value / (slope * 2.0 * scale * jnp.cosh(z)), -3.0, 3.0)
+            halve = (newton <= low) | (newton >= high) | ((count > 20) & (count % 2 == 0))
+            settled = jnp.abs(value) <= tolerance  # only the last digits move: the bracket must not interfere
+            z = jnp.where(halve & ~settled, 0.5 * (low + high), newton)
+            return z, low, high, jnp.max(jnp.abs(value)), count + 1
 
-    z = jnp.arcsinh(start / (2.0 * scale))
-    far = jnp.full_like(z, 80.0)
-    z, *_ = jax.lax.while_loop(keep_going, improve, (z, -far, far, jnp.asarray(jnp.inf), jnp.asarray(0)))
-    j = jax.lax.stop_gradient(2.0 * scale * jnp.sinh(z))
-    _, slope = slope_of(j)
-    return j - mismatch(j) / jax.lax.stop_gradient(slope)
+        z = jnp.arcsinh(start / (2.0 * scale))
+        far = jnp.full_like(z, 80.0)
+        z, *_ = jax.lax.while_loop(keep_going, improve, (z, -far, far, jnp.asarray(jnp.inf), jnp.asarray(0)))
+        value, slope = slope_of(z)
+        return 2.0 * scale * jnp.sinh(z) - value / slope
+
+    return implicit_root(mismatch, start, solve)

@@ -1,5 +1,6 @@
 """The oxidation branch of a face: law, burst and film together, and the states they leave behind."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 from simulator.physics.decomposition.film import Film
 from simulator.physics.decomposition.finite import FiniteOxidation
 from simulator.physics.decomposition.law import DecompositionLaw
+from simulator.physics.kinetics import implicit_root
 
 #: Rows of the states of a face.
 THICKNESS, CHARGE, BURST_LEFT = 0, 1, 2
@@ -48,25 +50,23 @@ class Decomposition(eqx.Module):
         """States (3, n) of pristine faces."""
         return jnp.zeros((FACE_STATES, faces)).at[BURST_LEFT].set(1.0)
 
-    def thickness(self, start: SideStart, current) -> Array:
+    def thickness(self, start: SideStart, current: Callable[[Array], Array]) -> Array:
         """Thickness (n,) [m] at the end of a stage; `current(thickness)` [A m^-2], not rising."""
         known, per_current = start.known[THICKNESS], start.gamma_dt * self.film.growth
         if not self.feeds_back:
             return known + per_current * current(known)
 
-        def excess(thickness: Array) -> tuple[Array, Array]:
-            def mismatch(d: Array) -> Array:
-                return d - known - per_current * current(d)
+        def excess(d: Array) -> Array:
+            return d - known - per_current * current(d)
 
-            return jax.jvp(mismatch, (thickness,), (jnp.ones_like(thickness),))
+        def solve(excess: Callable[[Array], Array], start: Array) -> Array:
+            def improve(_: int, d: Array) -> Array:
+                value, slope = jax.jvp(excess, (d,), (jnp.ones_like(d),))
+                return d - value / slope
 
-        def improve(_: int, thickness: Array) -> Array:
-            value, slope = excess(thickness)
-            return thickness - value / slope
+            return jax.lax.fori_loop(0, _STEPS + 1, improve, start)
 
-        found = jax.lax.stop_gradient(jax.lax.fori_loop(0, _STEPS, improve, jax.lax.stop_gradient(known)))
-        value, slope = excess(found)  # once more outside: the derivative of the implicit function
-        return found - value / jax.lax.stop_gradient(slope)
+        return implicit_root(excess, known, solve)
 
     def states(self, start: SideStart, oxidation: Array, burst_left: Array, remaining: Array) -> Array:
         """States (3, n) at the end of a stage with the `oxidation` [A m^-2 of contact] on the `remaining` contact."""
