@@ -190,7 +190,7 @@ def judge_life(runs: Results) -> Finding:
 def report_hump(runs: Results) -> Finding:
     """What the voltage does early in the first charge. Nothing is claimed."""
     found = {role: measures.hump(run) for role, run in runs.items()}
-    excess = _listed({role: 1e3 * h.excess for role, h in found.items()}, ".0f")
+    excess = _listed({role: 1e3 * h.excess for role, h in found.items()}, "+.1f")
     falls = ", ".join(
         f"{CELLS[role]} " + ("none" if math.isnan(h.voltage) else f"{1e3 * h.fall:.1f} mV behind {h.voltage:.3f} V")
         for role, h in found.items()
@@ -252,6 +252,7 @@ def draw(results: Mapping[str, RunResult], path: Path) -> Path:
     from simulator import viz  # matplotlib takes a second
 
     charges, resistance, models, life = {}, {}, {}, {}
+    variants = {_first("cal", variant): variant for variant in VARIANTS}
     for name, run in results.items():
         cell, _, kind = name.partition("-")
         label = CELLS.get(cell, cell)
@@ -265,7 +266,7 @@ def draw(results: Mapping[str, RunResult], path: Path) -> Path:
         passed, volts = measures.specific(run)[rows], run.timeseries["voltage_volt"][rows]
         if kind != "first":
             if cell == "cal":
-                models[kind.removeprefix("first-")] = (passed, volts)
+                models[variants[name]] = (passed, volts)
             continue
         charges[label] = (passed, volts)
         resistance[label] = (passed, 1e4 * run.timeseries["interface_resistance_ohm_m2"][rows])
