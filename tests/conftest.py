@@ -1,7 +1,6 @@
 """Settings of the test session: float64, no silent broadcasting, one compilation cache, markers."""
 
 import os
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,6 @@ _own_cores()  # before JAX is imported and counts them
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("MPLBACKEND", "Agg")
-if version("jaxlib").startswith("0.10."):  # an unknown flag ends the process, and flags come and go
-    # Most of the time of the tests is compiling, which this halves; programs on tiny electrodes run a fifth slower.
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1")
 
 import jax  # noqa: E402
 

@@ -2,7 +2,8 @@ r"""Guesses and corrections that hold where there is next to no salt.
 
 The flow of ions is $-\kappa\nabla\psi$ with $\psi = \phi_e - K\ln c_e$. In a dry place $c_e$ changes by powers of ten
 within a step, and $\phi_e$ with its logarithm, while $\psi$ hardly moves: whoever carries on $\phi_e$ and $c_e$ along
-straight lines is off by volts.
+straight lines is off by volts. With a K that depends on the salt this psi is not exactly the one that drives the flow;
+guesses and corrections need no more.
 """
 
 import jax.numpy as jnp

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
-from simulator.model.dry import feasible
+from simulator.model.dry import feasible, with_phi_e, with_psi
 from simulator.model.jacobian import PACKED_FIELDS, FaceDerivatives, Jacobian, linearise
 from simulator.model.preconditioner import Preconditioner, precondition
 from simulator.model.residual import (
@@ -193,8 +193,9 @@ class _Point(NamedTuple):
 
 
 def _moved(at: _Point, du: Array, theta: Array) -> tuple[Array, Evaluation, Array]:
-    """The fields `theta` of the way along `du`, as far as that is feasible, the evaluation there, and its norm."""
-    new = feasible(at.u, at.u + theta * du, at.cell)
+    """The fields `theta` of the way (with psi) along what is feasible of `du`, the evaluation there, and its norm."""
+    start, end = with_psi(at.u, at.cell), with_psi(feasible(at.u, at.u + du, at.cell), at.cell)
+    new = with_phi_e(start + theta * (end - start), at.cell)
     after = residual(new, at.history, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
     return new, after, _norm(after, at.scale)
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from simulator.model.cell import C_E, PHI_E, PHI_S, STO, CellModel
+from simulator.model.cell import C_E, PHI_S, STO, CellModel
 from simulator.model.dry import DRY, is_dry, with_phi_e, with_psi
 from simulator.model.newton import NewtonOptions, Stage, StageResult, Workspace, solve_stage
 from simulator.model.residual import Drive, Flows, History, SideStates, Totals
@@ -36,15 +36,17 @@ ERROR_WEIGHTS = (1.0 - _B1 - _B2, _B1 - WEIGHTS[0], _B2 - WEIGHTS[1])
 
 #: Rates are extrapolated over steps up to this many times the last one; a parabola through them is useless beyond.
 REACH = 4.0
+#: A stage this short [s] moves no concentration: it gives the potentials that belong to the present concentrations.
+_INSTANT = 1e-3
 
 
 class State(NamedTuple):
-    """Where a step starts: fields `u` (4, nz, ny, nx), their time derivative `rate`, face currents `j`, `side` states
-    and their time derivative `side_rate`, `voltage` [V] and its time derivative `voltage_rate` [V/s], external
-    `current` [A] and its `current_rate` [A/s].
+    """Where a step starts: fields `u` (4, nz, ny, nx), their time derivative `rate`, with psi (see `dry`) in place of
+    phi_e, face currents `j`, `side` states and their time derivative `side_rate`, `voltage` [V] and its time derivative
+    `voltage_rate` [V/s], external `current` [A] and its `current_rate` [A/s].
 
     `reach` [s]: the longest step over which the rates may be extrapolated to guess the next stages; 0 right after a
-    change of current, where the potentials have no rate.
+    change of current, where the potentials have no rate. Only the filling of dry places is always guessed from it.
     """
 
     u: Array
@@ -112,13 +114,20 @@ def _inside(v: Array, reference: Array, cell: CellModel) -> Array:
     return jnp.where(cell.active, u, reference)
 
 
+def _begin(u, rate, fresh, cell):
+    """The fields where a step starts, with psi. Behind a switch (`fresh`) the potentials are those of an instant later,
+    and so is the salt that psi goes with: in dry places it is another by orders of magnitude."""
+    later = u.at[C_E].add(fresh * _INSTANT * rate[C_E])
+    return with_psi(later, cell).at[C_E].set(u[C_E])
+
+
 @compiled
-def _predict_first(u, rate, dt, smooth, cell):
-    v = with_psi(u, cell) + smooth * GAMMA * dt * rate
-    # A dry place fills within no time: Newton comes down to its salt more easily than up.
-    filled = u[C_E] + GAMMA * dt * jnp.maximum(rate[C_E], 0.0)
-    filled = jnp.minimum(filled, jnp.maximum(u[C_E], DRY * cell.parameters.c_e_init))
-    v = v.at[C_E].set(jnp.where(is_dry(u[C_E], cell), jnp.maximum(v[C_E], filled), v[C_E]))
+def _predict_first(u, rate, dt, smooth, fresh, cell):
+    v = _begin(u, rate, fresh, cell) + smooth * GAMMA * dt * rate
+    # A dry place that fills does so within no time, and Newton comes down to its salt more easily than up.
+    filled = jnp.minimum(u[C_E] + GAMMA * dt * rate[C_E], jnp.maximum(u[C_E], DRY * cell.parameters.c_e_init))
+    filling = is_dry(u[C_E], cell) & (rate[C_E] > 0.0)
+    v = v.at[C_E].set(jnp.where(filling, jnp.maximum(v[C_E], filled), v[C_E]))
     return _inside(v, u, cell)
 
 
@@ -128,17 +137,19 @@ def _known(start, middle):
 
 
 @compiled
-def _second_stage(u, side: SideStates, rate, y1, side1: SideStates, dt, smooth, cell):
+def _second_stage(u, side: SideStates, rate, y1, side1: SideStates, dt, smooth, fresh, cell):
     """History of stage 2, and its guess: through u and Y1, with the slope at u where that is known."""
     history = History(_known(u[STO:], y1[STO:]), side.combine(side1, _known))
-    v, v1 = with_psi(u, cell), with_psi(y1, cell)
+    v, v1 = _begin(u, rate, fresh, cell), with_psi(y1, cell)
     straight = v + (v1 - v) / GAMMA
     curved = v + dt * rate + (v1 - v - GAMMA * dt * rate) / GAMMA**2
     return history, _inside(smooth * curved + (1.0 - smooth) * straight, y1, cell)
 
 
 @compiled
-def _finish(state: tuple, y1, side1: SideStates, y2, total: Totals, history: History, faces, dt, cell, scales: Array):
+def _finish(
+    state: tuple, y1, side1: SideStates, y2, total: Totals, history: History, faces, dt, fresh, cell, scales: Array
+):
     """New rates, and the scaled error: voltage through the linearised faces, sto and salt as root mean square."""
     u, rate, side, side_rate = state
 
@@ -175,7 +186,8 @@ def _finish(state: tuple, y1, side1: SideStates, y2, total: Totals, history: His
     count = jnp.maximum(jnp.sum(cell.active[STO:], axis=(1, 2, 3)), 1)
     rms = jnp.sqrt(jnp.sum(error**2, axis=(1, 2, 3)) / count)
     scaled = jnp.max(jnp.stack([volts, rms[0], rms[1], jnp.max(jnp.stack(aside))]) / scales)
-    potentials = _end_slope(*(with_psi(y, cell)[PHI_S:STO] for y in (u, y1, y2))) / dt
+    ends = _begin(u, rate, fresh, cell), with_psi(y1, cell), with_psi(y2, cell)
+    potentials = _end_slope(*(v[PHI_S:STO] for v in ends)) / dt
     return jnp.concatenate([potentials, k2]), side_k2, scaled
 
 
@@ -197,9 +209,6 @@ def _end_slope(start, middle, end):
 def _initial_rate(u, side: SideStates, y, after: SideStates, gamma_dt, cell):
     slope = jnp.where(cell.active[STO:], (y[STO:] - u[STO:]) / gamma_dt, 0.0)
     fields = jnp.concatenate([y[:STO], u[STO:]])
-    # psi belongs to the salt of `y`; where that is another by orders of magnitude, phi_e of the salt of `u` is too
-    phi_e = with_phi_e(with_psi(y, cell).at[C_E].set(u[C_E]), cell)[PHI_E]
-    fields = fields.at[PHI_E].set(jnp.where(is_dry(u[C_E], cell) & cell.active[C_E], phi_e, y[PHI_E]))
     side_rate = side.combine(after, lambda a, b: (b - a) / gamma_dt)
     return fields, jnp.concatenate([jnp.zeros_like(y[:STO]), slope]), side_rate
 
@@ -213,10 +222,6 @@ def _fresh(workspace: Workspace | None) -> Iterator[Workspace]:
         yield work
     finally:
         work.forget()
-
-
-#: A stage this short [s] moves no concentration: it gives the potentials that belong to the present concentrations.
-_INSTANT = 1e-3
 
 
 #: Part of a jump of what is imposed below which Newton gives up; a power of two, so that parts add up to 1.
@@ -284,14 +289,15 @@ def attempt(
     `drives`: what is imposed at the two stages, GAMMA dt and dt after the state; of one kind, current or voltage.
     """
     h, smooth = jnp.asarray(dt), jnp.asarray(float(dt <= state.reach))
-    guess = _predict_first(state.u, state.rate, h, smooth, cell)
+    fresh = jnp.asarray(float(state.reach == 0.0))
+    guess = _predict_first(state.u, state.rate, h, smooth, fresh, cell)
     with _fresh(workspace) as work:
         start = History(state.u[STO:], state.side)
         first = solve_stage(guess, state.j, start, GAMMA * dt, drives[0], cell, scale, options, work)
         if first.result is not StageResult.converged:
             return Step(None, None, math.inf, first.result, first.newton, first.krylov, 1)
         one = first.evaluation.total
-        history, guess = _second_stage(state.u, state.side, state.rate, first.u, one.side, h, smooth, cell)
+        history, guess = _second_stage(state.u, state.side, state.rate, first.u, one.side, h, smooth, fresh, cell)
         second = solve_stage(guess, one.j, history, GAMMA * dt, drives[1], cell, scale, options, work)
         newton, krylov = first.newton + second.newton, first.krylov + second.krylov
         if second.result is not StageResult.converged:
@@ -301,7 +307,7 @@ def attempt(
     two = second.evaluation.total
     before = (state.u, state.rate, state.side, state.side_rate)
     rate, side_rate, error = _finish(
-        before, first.u, one.side, second.u, two, history, faces, h, cell, jnp.asarray(scales)
+        before, first.u, one.side, second.u, two, history, faces, h, fresh, cell, jnp.asarray(scales)
     )
     b1, b2 = (w * dt for w in WEIGHTS)
     passed = Flows(*(b1 * float(a) + b2 * float(b) for a, b in zip(one.flows, two.flows, strict=True)))

@@ -18,7 +18,7 @@ THICKNESS, CHARGE, BURST_LEFT = 0, 1, 2
 FACE_STATES = 3
 #: Newton steps for the thickness at the end of a stage where the current depends on it. From a film that is too thin
 #: they approach from below, about delta_star a step.
-_STEPS = 12
+_STEPS = 13
 
 
 class SideStart(NamedTuple):
@@ -59,12 +59,12 @@ class Decomposition(eqx.Module):
         def excess(d: Array) -> Array:
             return d - known - per_current * current(d)
 
-        def solve(excess: Callable[[Array], Array], start: Array) -> Array:
+        def solve(residual: Callable[[Array], Array], guess: Array) -> Array:
             def improve(_: int, d: Array) -> Array:
-                value, slope = jax.jvp(excess, (d,), (jnp.ones_like(d),))
+                value, slope = jax.jvp(residual, (d,), (jnp.ones_like(d),))
                 return d - value / slope
 
-            return jax.lax.fori_loop(0, _STEPS + 1, improve, start)
+            return jax.lax.fori_loop(0, _STEPS, improve, guess)
 
         return implicit_root(excess, known, solve)
 

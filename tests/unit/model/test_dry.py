@@ -17,11 +17,11 @@ def case(tiny):
     shape = cell.model.shape
     u = np.stack([np.full(shape, 3.9), rng.normal(0.0, 0.1, shape), rng.uniform(0.3, 0.9, shape), np.ones(shape)])
     u[C_E] = cell.model.parameters.c_e_init * 10.0 ** rng.uniform(-9.0, 0.3, shape)
-    return cell.model, jnp.asarray(u), np.asarray(cell.model.active[C_E]), rng
+    return cell.model, jnp.asarray(u), np.asarray(cell.model.active[C_E])
 
 
 def test_psi_is_the_written_potential_and_leads_back(case):
-    model, u, ionic, _ = case
+    model, u, ionic = case
     v = with_psi(u, model)
     c_e, c_init = np.asarray(u[C_E]), float(model.parameters.c_e_init)
     # the tiny cell: 333.15 K, t_plus = 0.2, thermodynamic factor 1.3
@@ -33,17 +33,20 @@ def test_psi_is_the_written_potential_and_leads_back(case):
 
 
 def test_a_small_correction_is_taken_as_it_is(case):
-    model, u, ionic, rng = case
+    model, u, ionic = case
+    rng = np.random.default_rng(6)
     du = 1e-6 * np.asarray(u) * rng.standard_normal(u.shape)
     new = np.asarray(feasible(u, u + du, model))
     for field in (PHI_S, STO, C_E):
-        np.testing.assert_allclose(new[field][ionic], np.asarray(u + du)[field][ionic], rtol=1e-11)
+        where = ionic if field == C_E else np.ones_like(ionic)
+        np.testing.assert_allclose(new[field][where], np.asarray(u + du)[field][where], rtol=1e-10)
     np.testing.assert_allclose(new[PHI_E], np.asarray(u + du)[PHI_E], atol=1e-11)
 
 
 def test_a_large_correction_leaves_salt_everywhere_and_psi_where_it_was_sent(case):
     """A salt correction of a thousand times what is there must not move the potential by K times a thousand."""
-    model, u, ionic, rng = case
+    model, u, ionic = case
+    rng = np.random.default_rng(6)
     K = np.asarray(model.salt_coupling(u[C_E]))
     change = 1e3 * rng.standard_normal(model.shape)
     aim = 0.01 * rng.standard_normal(model.shape)  # of psi

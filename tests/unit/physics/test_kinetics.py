@@ -39,6 +39,17 @@ def test_slope_of_the_overpotential_is_one_over_that_of_the_rate_law(alpha_a, al
     np.testing.assert_allclose(slope(jnp.asarray(RATIOS), k), exact, rtol=1e-13)  # rounding
 
 
+def test_second_derivative_is_that_of_the_implicit_function():
+    """Of the inverse function of r(x): x'' = -r'' / r'^3, x = F eta / RT."""
+    k, alpha_a, alpha_c = kinetics(0.3, 0.7), 0.3, 0.7
+    for ratio in (-3.0, 0.1, 20.0):
+        e = F / (R * T) * float(overpotential(k, ratio))
+        first = alpha_a * np.exp(alpha_a * e) + alpha_c * np.exp(-alpha_c * e)
+        second = alpha_a**2 * np.exp(alpha_a * e) - alpha_c**2 * np.exp(-alpha_c * e)
+        found = jax.grad(jax.grad(lambda r: k.overpotential(r, T)))(ratio)
+        assert found == pytest.approx(-R * T / F * second / first**3, rel=1e-10)
+
+
 @jax.jit
 def eta_of(values, ratio):
     """Overpotential as a function of (alpha_a, alpha_c, T)."""
