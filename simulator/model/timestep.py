@@ -114,16 +114,16 @@ def _inside(v: Array, reference: Array, cell: CellModel) -> Array:
     return jnp.where(cell.active, u, reference)
 
 
-def _begin(u, rate, fresh, cell):
-    """The fields where a step starts, with psi. Behind a switch (`fresh`) the potentials are those of an instant later,
+def _begin(u, rate, switched, cell):
+    """The fields where a step starts, with psi. Right behind a switch the potentials are those of an instant later,
     and so is the salt that psi goes with: in dry places it is another by orders of magnitude."""
-    later = u.at[C_E].add(fresh * _INSTANT * rate[C_E])
+    later = u.at[C_E].add(switched * _INSTANT * rate[C_E])
     return with_psi(later, cell).at[C_E].set(u[C_E])
 
 
 @compiled
-def _predict_first(u, rate, dt, smooth, fresh, cell):
-    v = _begin(u, rate, fresh, cell) + smooth * GAMMA * dt * rate
+def _predict_first(u, rate, dt, smooth, switched, cell):
+    v = _begin(u, rate, switched, cell) + smooth * GAMMA * dt * rate
     # A dry place that fills does so within no time, and Newton comes down to its salt more easily than up.
     filled = jnp.minimum(u[C_E] + GAMMA * dt * rate[C_E], jnp.maximum(u[C_E], DRY * cell.parameters.c_e_init))
     filling = is_dry(u[C_E], cell) & (rate[C_E] > 0.0)
@@ -137,10 +137,10 @@ def _known(start, middle):
 
 
 @compiled
-def _second_stage(u, side: SideStates, rate, y1, side1: SideStates, dt, smooth, fresh, cell):
+def _second_stage(u, side: SideStates, rate, y1, side1: SideStates, dt, smooth, switched, cell):
     """History of stage 2, and its guess: through u and Y1, with the slope at u where that is known."""
     history = History(_known(u[STO:], y1[STO:]), side.combine(side1, _known))
-    v, v1 = _begin(u, rate, fresh, cell), with_psi(y1, cell)
+    v, v1 = _begin(u, rate, switched, cell), with_psi(y1, cell)
     straight = v + (v1 - v) / GAMMA
     curved = v + dt * rate + (v1 - v - GAMMA * dt * rate) / GAMMA**2
     return history, _inside(smooth * curved + (1.0 - smooth) * straight, y1, cell)
@@ -148,7 +148,7 @@ def _second_stage(u, side: SideStates, rate, y1, side1: SideStates, dt, smooth, 
 
 @compiled
 def _finish(
-    state: tuple, y1, side1: SideStates, y2, total: Totals, history: History, faces, dt, fresh, cell, scales: Array
+    state: tuple, y1, side1: SideStates, y2, total: Totals, history: History, faces, dt, switched, cell, scales: Array
 ):
     """New rates, and the scaled error: voltage through the linearised faces, sto and salt as root mean square."""
     u, rate, side, side_rate = state
@@ -186,7 +186,7 @@ def _finish(
     count = jnp.maximum(jnp.sum(cell.active[STO:], axis=(1, 2, 3)), 1)
     rms = jnp.sqrt(jnp.sum(error**2, axis=(1, 2, 3)) / count)
     scaled = jnp.max(jnp.stack([volts, rms[0], rms[1], jnp.max(jnp.stack(aside))]) / scales)
-    ends = _begin(u, rate, fresh, cell), with_psi(y1, cell), with_psi(y2, cell)
+    ends = _begin(u, rate, switched, cell), with_psi(y1, cell), with_psi(y2, cell)
     potentials = _end_slope(*(v[PHI_S:STO] for v in ends)) / dt
     return jnp.concatenate([potentials, k2]), side_k2, scaled
 
@@ -289,15 +289,15 @@ def attempt(
     `drives`: what is imposed at the two stages, GAMMA dt and dt after the state; of one kind, current or voltage.
     """
     h, smooth = jnp.asarray(dt), jnp.asarray(float(dt <= state.reach))
-    fresh = jnp.asarray(float(state.reach == 0.0))
-    guess = _predict_first(state.u, state.rate, h, smooth, fresh, cell)
+    switched = jnp.asarray(float(state.reach == 0.0))
+    guess = _predict_first(state.u, state.rate, h, smooth, switched, cell)
     with _fresh(workspace) as work:
         start = History(state.u[STO:], state.side)
         first = solve_stage(guess, state.j, start, GAMMA * dt, drives[0], cell, scale, options, work)
         if first.result is not StageResult.converged:
             return Step(None, None, math.inf, first.result, first.newton, first.krylov, 1)
         one = first.evaluation.total
-        history, guess = _second_stage(state.u, state.side, state.rate, first.u, one.side, h, smooth, fresh, cell)
+        history, guess = _second_stage(state.u, state.side, state.rate, first.u, one.side, h, smooth, switched, cell)
         second = solve_stage(guess, one.j, history, GAMMA * dt, drives[1], cell, scale, options, work)
         newton, krylov = first.newton + second.newton, first.krylov + second.krylov
         if second.result is not StageResult.converged:
@@ -307,7 +307,7 @@ def attempt(
     two = second.evaluation.total
     before = (state.u, state.rate, state.side, state.side_rate)
     rate, side_rate, error = _finish(
-        before, first.u, one.side, second.u, two, history, faces, h, fresh, cell, jnp.asarray(scales)
+        before, first.u, one.side, second.u, two, history, faces, h, switched, cell, jnp.asarray(scales)
     )
     b1, b2 = (w * dt for w in WEIGHTS)
     passed = Flows(*(b1 * float(a) + b2 * float(b) for a, b in zip(one.flows, two.flows, strict=True)))

@@ -19,7 +19,8 @@ from simulator.workflows.study import measures
 from simulator.workflows.study.plan import Case, Finding, Results, Study, Trend, Verdict
 
 CELLS = {"cal": "Cal", "hot_cal": "Hot-Cal", "pca": "PCA", "pegda": "PEGDA", "peo_acn": "PEO-ACN"}
-#: variant of the model -> settings. With beta = 0 the current density is the one that gives the same charge a cycle.
+#: variant of the model -> settings. The current density with beta = 0 decomposes twice the charge of the base model in
+#: the first cycle of Cal.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "base": (),
     "beta 0": ("cell.decomposition.beta=0", "cell.decomposition.j_ref=4e-4"),

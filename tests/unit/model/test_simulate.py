@@ -289,7 +289,7 @@ def test_a_charge_fills_the_places_that_a_discharge_has_left_dry(tiny):
     series = s.timeseries
     assert s.status == "finished" and s.voltage[-1] == pytest.approx(3.8, abs=1e-5)
     assert series["c_e_min"][series["step_count"] == 1][-1] < 1e-3 and series["c_e_min"][-1] > 100.0
-    assert s.stats["steps"] < 50  # with phi_e and c_e carried on along straight lines every step is a fight
+    assert s.stats["steps"] < 50
     assert max(s.ledger.values()) <= 1e-9
 
 
