@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from simulator.model.cell import C_E, PHI_S, STO, CellModel
-from simulator.model.dry import DRY, is_dry, with_phi_e, with_psi
+from simulator.model.dry import DRY, is_dry, refilled, with_phi_e, with_psi
 from simulator.model.newton import NewtonOptions, Stage, StageResult, Workspace, solve_stage
 from simulator.model.residual import Drive, Flows, History, SideStates, Totals
 from simulator.numerics.compilation import compiled
@@ -224,6 +224,9 @@ def _fresh(workspace: Workspace | None) -> Iterator[Workspace]:
         work.forget()
 
 
+_refilled = compiled(refilled)
+
+
 #: Part of a jump of what is imposed below which Newton gives up; a power of two, so that parts add up to 1.
 _SMALLEST_PART = 2.0**-7
 
@@ -245,10 +248,10 @@ def consistent_state(
 ) -> tuple[State | None, Stage]:
     """The state `before` with the potentials and rates that belong to its concentrations under a new `drive`.
 
-    Where Newton does not find them at once, as after a current that has left places without salt, it goes there from
-    what is imposed at present in smaller steps.
+    Places without salt are given a trace of it first, see `refilled`. Where Newton does not find the potentials at
+    once, it goes there from what is imposed at present in smaller steps.
     """
-    u, side = before.u, before.side
+    u, side = _refilled(before.u, cell), before.side
     guess, j, history = u, before.j, History(u[STO:], side)
     newton, krylov, solves = 0, 0, 0
     done, step = 0.0, 1.0

@@ -6,7 +6,7 @@ import pytest
 
 from simulator.constants import F, R
 from simulator.model.cell import C_E, PHI_E, PHI_S, STO
-from simulator.model.dry import DRY, feasible, with_phi_e, with_psi
+from simulator.model.dry import DRAINED, DRY, feasible, refilled, with_phi_e, with_psi
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +60,27 @@ def test_a_large_correction_leaves_salt_everywhere_and_psi_where_it_was_sent(cas
     dry = np.asarray(u[C_E]) < DRY * float(model.parameters.c_e_init)
     falling = ionic & dry & (change < 0)
     assert falling.any() and np.all(np.asarray(new[C_E])[falling] < np.asarray(u[C_E])[falling])
+
+
+def test_refilling_moves_a_trace_of_salt_and_no_psi(case):
+    model, u, ionic = case
+    new = refilled(u, model)
+    c_init = float(model.parameters.c_e_init)
+    before, after = np.asarray(u[C_E]), np.asarray(new[C_E])
+    assert before[ionic].min() < 1e-6 * c_init
+    np.testing.assert_allclose(after[ionic].min(), DRAINED * c_init, rtol=1e-12)
+    storage = np.asarray(model.salt_storage)
+    np.testing.assert_allclose(np.sum((storage * after)[ionic]), np.sum((storage * before)[ionic]), rtol=1e-14)
+    assert np.abs(after - before)[ionic].max() < 1e-3 * c_init  # below what a time step may err by
+    between = ionic & (before >= DRAINED * c_init) & (before < DRY * c_init)
+    assert between.any()
+    np.testing.assert_array_equal(after[between], before[between])
+    np.testing.assert_allclose(np.asarray(with_psi(new, model)), np.asarray(with_psi(u, model).at[C_E].set(new[C_E])))
+    np.testing.assert_array_equal(after[~ionic], before[~ionic])
+    np.testing.assert_array_equal(np.asarray(new)[[PHI_S, STO]], np.asarray(u)[[PHI_S, STO]])
+
+
+def test_refilling_leaves_fields_without_dry_places_alone_to_the_last_bit(case):
+    model, u, _ = case
+    wet = u.at[C_E].set(jnp.maximum(u[C_E], 2.0 * DRAINED * model.parameters.c_e_init))
+    np.testing.assert_array_equal(np.asarray(refilled(wet, model)), np.asarray(wet))
