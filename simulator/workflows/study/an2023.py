@@ -19,15 +19,15 @@ from simulator.workflows.study import measures
 from simulator.workflows.study.plan import Case, Finding, Results, Study, Trend, Verdict
 
 CELLS = {"cal": "Cal", "hot_cal": "Hot-Cal", "pca": "PCA", "pegda": "PEGDA", "peo_acn": "PEO-ACN"}
-#: variant of the model -> settings. The current density with beta = 0 decomposes twice the charge of the base model in
-#: the first cycle of Cal.
+#: variant of the model -> settings. The current density with beta = 0 is chosen to decompose about as much charge as
+#: the base model in the first cycle of Cal.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "base": (),
-    "beta 0": ("cell.decomposition.beta=0", "cell.decomposition.j_ref=4e-4"),
+    "beta 0": ("cell.decomposition.beta=0", "cell.decomposition.j_ref=1.9e-4"),
     "burst": ("cell.decomposition.burst_charge=80",),
     "beta 0, burst": (
         "cell.decomposition.beta=0",
-        "cell.decomposition.j_ref=4e-4",
+        "cell.decomposition.j_ref=1.9e-4",
         "cell.decomposition.burst_charge=80",
     ),
     "no oxidation": ("cell.decomposition.law=none",),
