@@ -1,9 +1,10 @@
 """Newton's method for one implicit stage: host decisions around a few compiled functions.
 
-`_linearise` and `_precondition` set up the linear system, `_correct` solves it as far as is worth while and evaluates
-the residual again, `_rebalance` closes charge, lithium and salt exactly by four numbers. The Jacobian is kept, with
-the directions tried on it, as long as the residual falls: for both stages of a time step, as a rule. The host decides
-on convergence, damping and failure, so that nothing is hidden in a traced branch and a NaN is seen at once.
+`_evaluate` gives the residual, `_linearise` and `_precondition` set up the linear system, `_correction` solves it as
+far as is worth while, `_moved` goes along it, `_rebalanced` closes charge, lithium and salt exactly by four numbers.
+The Jacobian is kept, with the directions tried on it, as long as the residual falls: for both stages of a time step, as
+a rule. The host decides on convergence, damping and failure, so that nothing is hidden in a traced branch and a NaN is
+seen at once. The residual stands in one program alone, since XLA takes seconds to compile it.
 """
 
 import enum
@@ -26,7 +27,6 @@ from simulator.model.residual import (
     carbon_oxidation,
     collector,
     residual,
-    totals,
     true_contact,
 )
 from simulator.numerics.compilation import compiled
@@ -60,8 +60,12 @@ class NewtonOptions:
 LINEAR_TOLERANCE = 0.01
 #: A correction that leaves more than this share of the residual asks for a new Jacobian.
 SLOW = 0.1
+#: The shortest part of a correction that is tried where the whole makes things worse.
+SHORTEST = 2.0**-6
 #: Directions that there is room for at the start of a time step.
 ROWS = 16
+#: Unknowns up to which there is room for all of them at once: a second program would cost more than their memory.
+FEW = 30_000
 #: A linear solve that fills them and leaves more than this share of its residual gets room for `krylov_max`.
 STRUGGLING = 0.1
 #: Directions that must be free before a linear solve; otherwise it starts from an empty space.
@@ -115,7 +119,8 @@ class Workspace:
         begin alike, or a resumed run would not repeat the uninterrupted one to the last bit."""
         self.linearisation = None
         if self.space is not None:
-            self.space = self.space.emptied() if self.space.rows <= ROWS else None
+            grown = self.space.rows > ROWS and self.space.directions.shape[1] > FEW
+            self.space = None if grown else self.space.emptied()
 
 
 class Stage(NamedTuple):
@@ -132,17 +137,13 @@ class Stage(NamedTuple):
 
 
 class _Correction(NamedTuple):
-    u: Array
-    evaluation: Evaluation
-    norm: Array
+    """What the linear system asks for: `du` (4, nz, ny, nx), the Krylov iterations it took, the share of the residual
+    that it leaves, and the `space` that is kept."""
+
     du: Array
     krylov: Array
-    linear: Array
+    left: Array
     space: Space
-
-
-def _norm(evaluation: Evaluation, scale: Array) -> Array:
-    return jnp.sqrt(jnp.sum(jnp.square(evaluation.rows))) / scale
 
 
 @compiled
@@ -159,9 +160,12 @@ def _held(u, j: FaceCurrents, history: History, drive: Drive, cell: CellModel) -
 
 
 @compiled
-def _start(u, history: History, gamma_dt, drive: Drive, cell: CellModel, j: FaceCurrents, scale):
+def _evaluate(
+    u, history: History, gamma_dt, drive: Drive, cell: CellModel, j: FaceCurrents, scale
+) -> tuple[Evaluation, Array]:
+    """The residual, and its 2-norm in units of the current `scale`."""
     evaluation = residual(u, history, gamma_dt, drive, cell, j)
-    return evaluation, _norm(evaluation, scale)
+    return evaluation, jnp.sqrt(jnp.sum(jnp.square(evaluation.rows))) / scale
 
 
 @compiled
@@ -180,34 +184,19 @@ def _linearise(
 _precondition = compiled(precondition)
 
 
-class _Point(NamedTuple):
-    """Where a correction starts, and the stage it belongs to."""
-
-    u: Array
-    evaluation: Evaluation
-    history: History
-    gamma_dt: Array
-    drive: Drive
-    cell: CellModel
-    scale: Array
-
-
-def _moved(at: _Point, du: Array, theta: Array) -> tuple[Array, Evaluation, Array]:
-    """The fields `theta` of the way (with psi) along what is feasible of `du`, the evaluation there, and its norm."""
-    start, end = with_psi(at.u, at.cell), with_psi(feasible(at.u, at.u + du, at.cell), at.cell)
-    new = with_phi_e(start + theta * (end - start), at.cell)
-    after = residual(new, at.history, at.gamma_dt, at.drive, at.cell, at.evaluation.total.j)
-    return new, after, _norm(after, at.scale)
-
-
 @compiled(donate="all-except-first")
-def _correct(fixed: tuple[_Point, Preconditioner, Array], space: Space) -> _Correction:
-    at, preconditioner, rtol = fixed
+def _correction(fixed: tuple[Array, Preconditioner, Array], space: Space) -> _Correction:
+    rows, preconditioner, rtol = fixed
     jacobian = preconditioner.jacobian
-    solve = gcr(jacobian.apply, preconditioner.apply, jacobian.pack(-at.evaluation.rows), space, rtol=rtol)
-    du = jacobian.unpack(solve.x)
-    new, after, norm = _moved(at, du, jnp.ones(()))
-    return _Correction(new, after, norm, du, solve.iterations, solve.relative_residual, solve.space)
+    solve = gcr(jacobian.apply, preconditioner.apply, jacobian.pack(-rows), space, rtol=rtol)
+    return _Correction(jacobian.unpack(solve.x), solve.iterations, solve.relative_residual, solve.space)
+
+
+@compiled
+def _moved(u: Array, du: Array, theta: Array, cell: CellModel) -> Array:
+    """The fields `theta` of the way (with psi) from `u` along what is feasible of `du`."""
+    start, end = with_psi(u, cell), with_psi(feasible(u, u + du, cell), cell)
+    return with_phi_e(start + theta * (end - start), cell)
 
 
 def _resolution(u: Array, jacobian: Jacobian) -> Array:
@@ -218,13 +207,10 @@ def _resolution(u: Array, jacobian: Jacobian) -> Array:
     return 2.0**-53 * jnp.sqrt(jnp.sum(jnp.square(links * u[PHI_S])))
 
 
-_damped = compiled(_moved)
-
-
 @compiled
-def _rebalance(u, total: Totals, history: History, response: Response, gamma_dt, drive: Drive, cell: CellModel):
+def _rebalanced(u, imbalance: Array, response: Response, gamma_dt, drive: Drive, cell: CellModel) -> Array:
     """Potentials and sto shifted by a constant each, c_e scaled by one, so that the four conserved sums vanish to first
-    order; the totals there. A factor leaves ln c_e alone where the salt has all but run out; a shift would not."""
+    order. A factor leaves ln c_e alone where the salt has all but run out; a shift would not."""
     shape = jnp.where(cell.active[C_E], u[C_E] / jnp.mean(u[C_E, 0]), 0.0) if cell.binary else jnp.ones(u.shape[1:])
     whole, lithium, anions = response.faces.sums(shape.ravel()[cell.faces.ionic])
     a_phi, a_c = response.anode[0], response.anode[1]  # the shape is about 1 at the counter electrode
@@ -251,10 +237,9 @@ def _rebalance(u, total: Totals, history: History, response: Response, gamma_dt,
     if not cell.binary:
         matrix = matrix.at[3].set(jnp.array([0.0, 0.0, 0.0, 1.0])).at[:3, 3].set(0.0)
     row_scale = 1.0 / jnp.max(jnp.abs(matrix), axis=1)
-    shift = -jnp.linalg.solve(matrix * row_scale[:, None], total.imbalance * row_scale)
+    shift = -jnp.linalg.solve(matrix * row_scale[:, None], imbalance * row_scale)
     ones = jnp.ones_like(shape)
-    u = u + jnp.where(cell.active, shift[:, None, None, None] * jnp.stack([ones, ones, ones, shape]), 0.0)
-    return u, totals(u, history, gamma_dt, drive, cell, total.j)
+    return u + jnp.where(cell.active, shift[:, None, None, None] * jnp.stack([ones, ones, ones, shape]), 0.0)
 
 
 def _balanced(total: Totals, allowed: float) -> bool:
@@ -282,13 +267,18 @@ def solve_stage(
     unknowns, dtype = PACKED_FIELDS * u[0].size, options.dtype(cell)
     if work.space is None or work.space.directions.shape[1] != unknowns or work.space.directions.dtype != dtype:
         work.forget()
-        work.space = Space.empty(min(ROWS, options.krylov_max), unknowns, dtype)
+        rows = options.krylov_max if unknowns <= FEW else min(ROWS, options.krylov_max)
+        work.space = Space.empty(rows, unknowns, dtype)
     dt = jnp.asarray(gamma_dt, jnp.float64)
     size = jnp.asarray(scale, jnp.float64)
+
+    def evaluated(u: Array, j: FaceCurrents) -> tuple[Evaluation, float]:
+        evaluation, norm = _evaluate(u, history, dt, drive, cell, j, size)
+        return evaluation, float(norm)
+
     if not float(drive.constant_current):
         u = _held(u, j, history, drive, cell)
-    evaluation, norm_array = _start(u, history, dt, drive, cell, j, size)
-    norm = float(norm_array)
+    evaluation, norm = evaluated(u, j)
     newton = krylov = 0
     tolerance = options.tolerance
 
@@ -311,24 +301,23 @@ def solve_stage(
         tolerance = max(options.tolerance, min(2.0 * resolution / scale, LOOSEST))
         # Ask the linear solver for what is needed to arrive, not for more: 0.3 leaves room for the nonlinearity.
         rtol = jnp.asarray(np.clip(0.3 * tolerance / max(norm, 1e-300), LINEAR_TOLERANCE, 0.1))
-        at = _Point(u, evaluation, history, dt, drive, cell, size)
-        u_new, after, norm_array, du, tried, left, space = _correct(
-            (at, work.linearisation.preconditioner, rtol), work.space
-        )
-        newton, krylov = newton + 1, krylov + int(tried)
-        new_norm, linear = float(norm_array), float(left)
-        if linear > STRUGGLING and space.rows < options.krylov_max:
-            work.space = space = None  # before there is a larger one
+        step = _correction((evaluation.rows, work.linearisation.preconditioner, rtol), work.space)
+        du, space, left = step.du, step.space, float(step.left)
+        newton, krylov = newton + 1, krylov + int(step.krylov)
+        if left > STRUGGLING and space.rows < options.krylov_max:
+            work.space = None
+            del step, space  # before there is a larger one
             work.space = Space.empty(options.krylov_max, unknowns, dtype)
         else:
             work.space = space.emptied() if space.rows - int(space.used) < ROOM else space
-        slow = not new_norm <= max(SLOW, min(1.0, 2.0 * linear)) * norm
-        theta, halvings = 1.0, 0
-        while here and not new_norm <= max(norm, tolerance) and halvings < 6:
+        theta, total = 1.0, evaluation.total
+        u_new = _moved(u, du, jnp.asarray(theta), cell)
+        after, new_norm = evaluated(u_new, total.j)
+        slow = not new_norm <= max(SLOW, min(1.0, 2.0 * left)) * norm
+        while here and not new_norm <= max(norm, tolerance) and theta > SHORTEST:
             theta *= 0.5
-            halvings += 1
-            u_new, after, norm_array = _damped(at, du, jnp.asarray(theta))
-            new_norm = float(norm_array)
+            u_new = _moved(u, du, jnp.asarray(theta), cell)
+            after, new_norm = evaluated(u_new, total.j)
         if new_norm <= max(norm, tolerance):
             u, evaluation, norm = u_new, after, new_norm
         elif here:
@@ -336,14 +325,11 @@ def solve_stage(
         if slow and not norm <= tolerance:
             work.linearisation = None  # where the old one has not served, this iterate gets its own
     response = work.linearisation.response
-    total = evaluation.total
     for _ in range(6):
-        if _balanced(total, 0.5 * options.balance * scale):  # the evaluation below rounds differently
+        if _balanced(evaluation.total, options.balance * scale):
             break
-        u, total = _rebalance(u, total, history, response, dt, drive, cell)
-    if total is not evaluation.total:
-        evaluation, norm_array = _start(u, history, dt, drive, cell, total.j, size)
-        norm = float(norm_array)
+        u = _rebalanced(u, evaluation.total.imbalance, response, dt, drive, cell)
+        evaluation, norm = evaluated(u, evaluation.total.j)
     closed = norm <= 2.0 * tolerance and _balanced(evaluation.total, options.balance * scale)
     if not (closed and bool(evaluation.total.settled)):
         return ended(StageResult.stalled)

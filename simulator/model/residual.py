@@ -285,11 +285,6 @@ def _sources(
     return sources, Totals(law.currents, side, flows, external, voltage, imbalance, rounding, settled)
 
 
-def totals(u: Array, history: History, gamma_dt: Array, drive: Drive, cell: CellModel, guess: FaceCurrents) -> Totals:
-    """The `Totals` of `residual` without its rows, for a quarter of the work."""
-    return _sources(u, history, gamma_dt, drive, cell, guess, cell.cell_values(u, ends=True))[1]
-
-
 def residual(
     u: Array, history: History, gamma_dt: Array, drive: Drive, cell: CellModel, guess: FaceCurrents
 ) -> Evaluation:

@@ -1,13 +1,11 @@
 """The stage solver: what it returns, and how it says that it could not."""
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from simulator.model.newton import NewtonOptions, StageResult, Workspace, solve_stage
-from simulator.model.residual import History, residual, totals
+from simulator.model.residual import History
 from simulator.physics.contact import FaceCurrents
 
 
@@ -72,17 +70,6 @@ def test_a_forgotten_workspace_solves_like_a_new_one_to_the_last_bit(tiny, probl
     used, new = solve(tiny, problem, workspace=work), solve(tiny, problem)
     assert used.krylov == new.krylov
     np.testing.assert_array_equal(used.u, new.u)
-
-
-def test_totals_are_those_of_the_whole_residual(tiny, problem):
-    cell, u, start, current = problem
-    arguments = (u, History(u[2:]), jnp.asarray(30.0), tiny.drive(current), cell.model, FaceCurrents(start))
-    total = eqx.filter_jit(totals)(*arguments)
-    whole = eqx.filter_jit(residual)(*arguments).total
-    assert jax.tree.structure(total) == jax.tree.structure(whole)
-    for mine, value in zip(jax.tree.leaves(total), jax.tree.leaves(whole), strict=True):
-        # the same sums in another program: rounding relative to the current
-        np.testing.assert_allclose(mine, value, rtol=1e-12, atol=1e-12 * current)
 
 
 def test_absent_unknowns_are_returned_as_they_came(tiny, problem):

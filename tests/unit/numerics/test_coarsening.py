@@ -1,13 +1,20 @@
 """Parts of a block: what hangs together stays together, and the coarse operator knows both parts."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulator.numerics.coarsening import Coarsening, coarsen, prolong, restrict, split_blocks
+from simulator.numerics import coarsening
+from simulator.numerics.coarsening import Coarsening
 from simulator.numerics.laplacian import FaceOperator
 from simulator.numerics.stencil import AXES, face_shape
+
+# As one program each: operation by operation they would be hundreds.
+coarsen, prolong, restrict, split_blocks = (
+    eqx.filter_jit(f) for f in (coarsening.coarsen, coarsening.prolong, coarsening.restrict, coarsening.split_blocks)
+)
 
 TWOS = Coarsening((2, 2, 2))
 ODD = (5, 6, 7)
@@ -88,7 +95,7 @@ def galerkin(op, parts):
         fine = prolong(e.reshape(shape), TWOS, parts, op.shape)
         return restrict(op.apply(fine), TWOS, parts).ravel()
 
-    return np.asarray(jax.vmap(column)(jnp.eye(n))).T, shape
+    return np.asarray(jax.jit(jax.vmap(column))(jnp.eye(n))).T, shape
 
 
 @pytest.mark.parametrize("periodic", [False, True])
@@ -98,7 +105,7 @@ def test_coarse_operator_is_the_galerkin_product_with_halved_conduction_between_
     parts = split_blocks(op, TWOS)
     full, shape = galerkin(op, parts)
     coarse = coarsen(op, TWOS, parts)
-    found = np.asarray(jax.vmap(lambda e: coarse.apply(e.reshape(shape)).ravel())(jnp.eye(full.shape[0]))).T
+    found = np.asarray(jax.jit(jax.vmap(lambda e: coarse.apply(e.reshape(shape)).ravel()))(jnp.eye(len(full)))).T
     block = np.arange(full.shape[0]) % (full.shape[0] // 2)  # the same block, whatever the part
     between = block[:, None] != block[None, :]
     expected = np.where(between, 0.5 * full, full)
