@@ -312,7 +312,7 @@ def linearise(
         coefficients, values, d_values = settle((coefficients, values, d_values))
         axes.append(coefficients)
 
-    g, voltage = collector(u, values, cell, drive)
+    end = collector(u, values, cell, drive)
     d_g = 2.0 * d_values.sigma[-1] / cell.grid.dz[-1] * cell.grid.plane_area
     anode = _anode_derivatives(u, values, d_values, cell)
     if not cell.binary:
@@ -325,8 +325,8 @@ def linearise(
         ionic=cell.faces.ionic,
         storage=storage / gamma_dt,
         anode=anode,
-        plane=g,
-        plane_sto=d_g * (u[PHI_S, -1] - voltage) if cell.sigma_varies else None,
+        plane=end.conductance,
+        plane_sto=d_g * (u[PHI_S, -1] - end.potential) if cell.sigma_varies else None,
         plane_floats=drive.constant_current,
         coupling=jnp.where(cell.active[C_E], values.coupling / jnp.where(cell.active[C_E], u[C_E], 1.0), 0.0),
         anion_share=1.0 - cell.t_plus_ref,

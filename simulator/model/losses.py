@@ -99,8 +99,9 @@ def _powers(u: Array, j: FaceCurrents, side: SideStates, drive: Drive, cell: Cel
         oxidised, _ = carbon_oxidation(u, cell, side.carbon, jnp.zeros(()))
         charge_transfer = charge_transfer + jnp.sum(oxidised * (u[PHI_S] - u[PHI_E] - rest))
 
-    g, voltage = collector(u, values, cell, drive)
-    electronic = electronic + jnp.sum(g * jnp.square(voltage - u[PHI_S, -1]))
+    end = collector(u, values, cell, drive)
+    conducts = end.conductance > 0.0
+    electronic = electronic + jnp.sum(jnp.square(end.from_it) / jnp.where(conducts, end.conductance, 1.0))
     i = anode_current(u, values, cell)
     stripped = i * cell.grid.plane_area
     separator = separator + jnp.sum(stripped * i * 0.5 * cell.grid.dz[0] / values.kappa[0])

@@ -155,7 +155,7 @@ def _held(u, j: FaceCurrents, history: History, drive: Drive, cell: CellModel) -
     if history.side.carbon is not None:
         current = current + jnp.sum(carbon_oxidation(u, cell, history.side.carbon, jnp.zeros(()))[0])
     free = Drive(current, drive.voltage, jnp.ones(()))
-    _, floating = collector(u, cell.cell_values(u, ends=True), cell, free)
+    floating = collector(u, cell.cell_values(u, ends=True), cell, free).potential
     return u + jnp.where(cell.active, jnp.zeros(4).at[PHI_S].set(drive.voltage - floating)[:, None, None, None], 0.0)
 
 

@@ -136,11 +136,26 @@ class FaceAmperes(NamedTuple):
         return self.total if self.side is None else self.total - self.side
 
 
-def collector(u: Array, values: CellValues, cell: CellModel, drive: Drive) -> tuple[Array, Array]:
-    """Conductance (ny, nx) [S] of the last layer to the collector plane, and the plane's potential [V]."""
+class Collector(NamedTuple):
+    """The collector plane: `conductance` (ny, nx) [S] of the last layer to it, its `potential` [V], and the current
+    (ny, nx) [A] that comes `from_it`."""
+
+    conductance: Array
+    potential: Array
+    from_it: Array
+
+
+def collector(u: Array, values: CellValues, cell: CellModel, drive: Drive) -> Collector:
+    """What the last layer and the `drive` make of the collector plane."""
     g = 2.0 * values.sigma[-1] / cell.grid.dz[-1] * cell.grid.plane_area
-    floating = (drive.current + jnp.sum(g * u[PHI_S, -1])) / jnp.sum(g)
-    return g, jnp.where(drive.constant_current > 0, floating, drive.voltage)
+    phi = u[PHI_S, -1]
+    # Against conductances 1e6 times the current the rounding of a mean of 4 V would be an error of the current: only
+    # differences to one of the potentials are summed.
+    one = jax.lax.stop_gradient(jnp.max(jnp.where(g > 0.0, phi, -jnp.inf)))
+    above = (drive.current + jnp.sum(g * (phi - one))) / jnp.sum(g)
+    free = drive.constant_current > 0
+    drop = jnp.where(free, above - (phi - one), drive.voltage - phi)
+    return Collector(g, jnp.where(free, one + above, drive.voltage), g * drop)
 
 
 def wall_transport(values: CellValues, cell: CellModel) -> dict[str, Array]:
@@ -248,8 +263,7 @@ def _sources(
     if history.side.carbon is not None:
         carbon, carbon_left = carbon_oxidation(u, cell, history.side.carbon, gamma_dt)
         oxidised = jnp.sum(carbon)
-    g, voltage = collector(u, values, cell, drive)
-    from_collector = g * (voltage - u[PHI_S, -1])
+    plane = collector(u, values, cell, drive)
     anode = anode_current(u, values, cell) * cell.grid.plane_area
     gained = (u[STO:] - history.fields) / gamma_dt
     solid_gain = jnp.where(cell.active[STO], cell.solid_storage * gained[0], 0.0)
@@ -261,8 +275,8 @@ def _sources(
         contact = true_contact(cell, law.sides)
         lithium, salt = jnp.sum(faces.lithium), zero if faces.salt is None else jnp.sum(faces.salt)
         oxidation, burst = jnp.sum(law.currents.oxidation * contact), jnp.sum(law.currents.burst * contact)
-    # At constant current the total is given; summing g (V - phi_s) would only add the rounding of 4 V potentials.
-    supplied = jnp.where(drive.constant_current > 0, drive.current, jnp.sum(from_collector))
+    # At constant current the total is given; summing g (V - phi_s) would only add rounding.
+    supplied = jnp.where(drive.constant_current > 0, drive.current, jnp.sum(plane.from_it))
     made = (1.0 - cell.t_plus_ref) * (reaction + oxidised + stripped) - salt
     imbalance = jnp.stack(
         [
@@ -275,14 +289,14 @@ def _sources(
     held_lithium = jnp.sum(jnp.where(cell.active[STO], cell.solid_storage * u[STO], 0.0)) / gamma_dt
     held_salt = jnp.sum(jnp.where(cell.active[C_E], cell.salt_storage * u[C_E], 0.0)) / gamma_dt
     # the drops to a held plane are differences of float64 potentials
-    held_plane = (1.0 - drive.constant_current) * jnp.sum(g) * jnp.abs(voltage)
+    held_plane = (1.0 - drive.constant_current) * jnp.sum(plane.conductance) * jnp.abs(plane.potential)
     rounding = 1e-15 * jnp.stack([held_plane, zero, held_lithium, held_salt])
     external = jnp.where(drive.constant_current > 0, drive.current, reaction + oxidised)
-    sources = _Sources(faces, carbon, from_collector, anode, solid_gain, salt_gain, law.sides)
+    sources = _Sources(faces, carbon, plane.from_it, anode, solid_gain, salt_gain, law.sides)
     flows = Flows(reaction, lithium, oxidation, burst, oxidised, stripped)
     side = SideStates(law.states, carbon_left)
     settled = jnp.ones((), bool) if law.settled is None else jnp.all(law.settled | ~cell.faces.valid)
-    return sources, Totals(law.currents, side, flows, external, voltage, imbalance, rounding, settled)
+    return sources, Totals(law.currents, side, flows, external, plane.potential, imbalance, rounding, settled)
 
 
 def residual(

@@ -26,14 +26,12 @@ from simulator.model.options import Progress, SolverOptions
 from simulator.model.records import Records
 from simulator.model.residual import Flows
 from simulator.model.solution import Recorder, Solution
+from simulator.model.step_size import after_rejection, after_success
 from simulator.model.stuck import nearly_depleted, no_step
 from simulator.model.timestep import GAMMA, ErrorScales, State, attempt, consistent_state, resting_state
 from simulator.model.timestep import Step as TimeStep
 from simulator.model.validity import beyond_validity
 from simulator.protocol import Step
-
-SAFETY, GROWTH, SHRINK = 0.9, 3.0, 0.2
-
 
 _compile_seconds = [0.0]
 
@@ -240,7 +238,7 @@ class Run:
         now, newton, krylov = self.now, 0, 0
         dt, before = now.dt, self._read(now.state)
         target = self._target(leg)
-        remaining = target - now.t
+        remaining, rejected = target - now.t, None
         dt_max = leg.dt_max(leg.scale(now.state.current, leg.drive(now.piece, now.t - now.begin)), self.options.dt_max)
         while True:
             wanted = min(dt, dt_max, self._time_to_event(leg.events, before))
@@ -267,15 +265,16 @@ class Run:
                 continue
             self.counts["rejected_steps"] += 1
             if step.state is None:
-                dt = 0.25 * size
+                dt, rejected = 0.25 * size, None
             else:
-                dt = size * max(SHRINK, SAFETY * step.error ** (-1.0 / 3.0))
+                dt, rejected = after_rejection(size, step.error, rejected), (size, step.error)
             if dt < self.options.dt_min:
                 if step.state is not None or not self._give_up_mixed(step.result):
                     raise no_step(self.cell, now.t, before.extremes, step.result)
                 dt = self.options.dt_init
-        growth = GROWTH if step.error <= 0 else min(GROWTH, SAFETY * step.error ** (-1.0 / 3.0))
-        following = max(size, min(dt, dt_max)) * growth if growth > 1 else size * max(growth, SHRINK)
+        following = after_success(size, step.error)
+        if following > size:  # one that was only cut short says little about its successor
+            following *= max(1.0, min(dt, dt_max) / size)
         assert step.state is not None and step.totals is not None
         self.counts["steps"] += 1
         moment = dataclasses.replace(

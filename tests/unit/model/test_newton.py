@@ -123,3 +123,15 @@ def test_impossible_step_is_reported(tiny, problem):
     stage = solve(tiny, problem, gamma_dt=86400.0, factor=-200.0)
     assert stage.result is not StageResult.converged
     assert isinstance(stage.result.value, str) and stage.result.value
+
+
+def test_a_very_conducting_electrode_at_rest_has_no_residual(tiny, everything):
+    """The collector's potential is a mean of potentials of 4 V: its last digit times the conductance of the last layer
+    would be a current."""
+    cell = tiny.cell({"am.sigma": 1e4, "cbd.sigma": 1e5})
+    u = cell.initial_fields() + np.array([0.1, 0.1, 0.0, 0.0])[:, None, None, None]  # not a round number of volts
+    evaluation, _, _ = everything(u, u[2:], 1e-3, tiny.drive(0.0), cell.model)
+    smallest = 0.01 * cell.one_c  # what residuals at rest are measured in
+    plane = np.asarray(cell.model.active[0, -1])
+    assert plane.sum() > 5
+    assert np.abs(np.asarray(evaluation.rows)[0, -1]).max() < 1e-7 * smallest
