@@ -13,8 +13,6 @@ from simulator.model.cell import C_E, PHI_E, PHI_S, STO, CellModel
 
 #: Share of the initial salt below which a voxel counts as dry.
 DRY = 0.01
-#: Share of the initial salt that every voxel starts with under a new current or voltage.
-DRAINED = 1e-4
 
 
 def is_dry(c_e: Array, cell: CellModel) -> Array:
@@ -39,22 +37,23 @@ def with_phi_e(v: Array, cell: CellModel) -> Array:
     return v.at[PHI_E].add(_diffusion_potential(v[C_E], cell))
 
 
-def refilled(u: Array, cell: CellModel) -> Array:
-    """The fields `u` (4, nz, ny, nx) with at least `DRAINED` of the initial salt everywhere, at the same psi; the wet
-    places give what that takes in proportion to what they have.
+def refilled(u: Array, cell: CellModel, share: Array | float) -> Array:
+    """The fields `u` (4, nz, ny, nx) with at least `share` of the initial salt everywhere, at the same psi; the wet
+    places give what that takes in proportion to what they have. Where they have too little, `u` as it is.
 
     A current that ends for want of salt leaves 1e-11 of it where the potential fell to the cut-off. The conductivity
     there would rise by ten orders of magnitude within the first step of a charge, which Newton's method does not find
-    in any time step worth taking. What is moved lies below the accepted error of a time step. Without such places the
-    fields are the same to the last bit.
+    in any time step worth taking.
     """
     inside, c_e = cell.active[C_E], u[C_E]
-    least = DRAINED * cell.parameters.c_e_init
+    least = share * cell.parameters.c_e_init
     wet = inside & ~is_dry(c_e, cell)
     storage = cell.salt_storage
     added = jnp.sum(jnp.where(inside, storage * jnp.maximum(least - c_e, 0.0), 0.0))
-    given = added / jnp.sum(jnp.where(wet, storage * c_e, 0.0))
-    filled = jnp.where(wet, c_e * (1.0 - given), jnp.maximum(c_e, least))
+    held = jnp.sum(jnp.where(wet, storage * c_e, 0.0))
+    enough = added < DRY * held
+    given = jnp.where(enough, added / jnp.where(enough, held, 1.0), 0.0)
+    filled = jnp.where(wet, c_e * (1.0 - given), jnp.where(enough, jnp.maximum(c_e, least), c_e))
     # Not by psi and back, which would round every voxel.
     bent = _diffusion_potential(filled, cell) - _diffusion_potential(c_e, cell)
     return u.at[C_E].set(jnp.where(inside, filled, c_e)).at[PHI_E].add(bent)

@@ -64,7 +64,8 @@ SLOW = 0.1
 SHORTEST = 2.0**-6
 #: Directions that there is room for at the start of a time step.
 ROWS = 16
-#: Unknowns up to which there is room for all of them at once: a second program would cost more than their memory.
+#: Unknowns up to which a time step starts with room for `krylov_max` directions: on small grids compiling a second
+#: program costs more than their memory.
 FEW = 30_000
 #: A linear solve that fills them and leaves more than this share of its residual gets room for `krylov_max`.
 STRUGGLING = 0.1
@@ -101,6 +102,11 @@ class Linearisation(NamedTuple):
 
     preconditioner: Preconditioner
     response: Response
+
+
+def first_rows(unknowns: int, krylov_max: int) -> int:
+    """Directions that there is room for at the start of a time step."""
+    return krylov_max if unknowns <= FEW else min(ROWS, krylov_max)
 
 
 @dataclass
@@ -267,8 +273,7 @@ def solve_stage(
     unknowns, dtype = PACKED_FIELDS * u[0].size, options.dtype(cell)
     if work.space is None or work.space.directions.shape[1] != unknowns or work.space.directions.dtype != dtype:
         work.forget()
-        rows = options.krylov_max if unknowns <= FEW else min(ROWS, options.krylov_max)
-        work.space = Space.empty(rows, unknowns, dtype)
+        work.space = Space.empty(first_rows(unknowns, options.krylov_max), unknowns, dtype)
     dt = jnp.asarray(gamma_dt, jnp.float64)
     size = jnp.asarray(scale, jnp.float64)
 
@@ -295,6 +300,7 @@ def solve_stage(
         if work.linearisation is None:
             jacobian, response = _linearise(u, evaluation.total, history, dt, drive, cell, dtype)
             work.linearisation = Linearisation(_precondition(jacobian, cell, dtype), response)
+            del jacobian  # or it would outlive its successor's birth, at the peak of the memory
             work.space = work.space.emptied()
         # Very conducting solids: float64 potentials of 4 V do not resolve the currents any better than this.
         resolution = float(work.linearisation.response.resolution)
@@ -302,11 +308,12 @@ def solve_stage(
         # Ask the linear solver for what is needed to arrive, not for more: 0.3 leaves room for the nonlinearity.
         rtol = jnp.asarray(np.clip(0.3 * tolerance / max(norm, 1e-300), LINEAR_TOLERANCE, 0.1))
         step = _correction((evaluation.rows, work.linearisation.preconditioner, rtol), work.space)
-        du, space, left = step.du, step.space, float(step.left)
         newton, krylov = newton + 1, krylov + int(step.krylov)
+        du, space, left = step.du, step.space, float(step.left)
+        del step
         if left > STRUGGLING and space.rows < options.krylov_max:
             work.space = None
-            del step, space  # before there is a larger one
+            del space  # before there is a larger one
             work.space = Space.empty(options.krylov_max, unknowns, dtype)
         else:
             work.space = space.emptied() if space.rows - int(space.used) < ROOM else space

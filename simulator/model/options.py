@@ -14,9 +14,9 @@ class SolverOptions:
     `newton_tol`: scaled residual at which a solve ends. `dt_init` after each change of current, `dt_min`, `dt_max`
     (None: 1/40 of the time in which the current passes the theoretical capacity, so that curves are smooth to the eye);
     `max_steps` accepted steps per run; `krylov_max` directions that may be kept for the linear systems (a run starts
-    with 16, which grow where a system is hard); `precision` "mixed" (float32 linear solver) or "double"; `cycle_jump`
-    cycles that may be jumped at once where only films grow (0: none, see `cycle_jump.py`), and `cycle_jump_tol` [V] the
-    error that one jump may make.
+    with 16, which grow where a system is hard, and up to 10 000 voxels with all); `precision` "mixed" (float32 linear
+    solver) or "double"; `cycle_jump` cycles that may be jumped at once where only films grow (0: none, see
+    `cycle_jump.py`), and `cycle_jump_tol` [V] the error that one jump may make.
     """
 
     newton_tol: float = 1e-6

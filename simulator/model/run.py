@@ -20,7 +20,7 @@ from simulator.model.faces import face_facts, face_names
 from simulator.model.leg import Leg
 from simulator.model.losses import voltage_losses
 from simulator.model.moment import Moment, Stop
-from simulator.model.newton import NewtonOptions, StageResult, Workspace
+from simulator.model.newton import NewtonOptions, Stage, StageResult, Workspace
 from simulator.model.observe import Extremes, Inventory, Observer
 from simulator.model.options import Progress, SolverOptions
 from simulator.model.records import Records
@@ -31,17 +31,11 @@ from simulator.model.stuck import nearly_depleted, no_step
 from simulator.model.timestep import GAMMA, ErrorScales, State, attempt, consistent_state, resting_state
 from simulator.model.timestep import Step as TimeStep
 from simulator.model.validity import beyond_validity
+from simulator.numerics.compilation import seconds_compiling
 from simulator.protocol import Step
 
-_compile_seconds = [0.0]
-
-
-def _count_compilation(event: str, duration_secs: float, **_: str | int) -> None:
-    if event.startswith("/jax/core/compile"):
-        _compile_seconds[0] += duration_secs
-
-
-jax.monitoring.register_event_duration_secs_listener(_count_compilation)
+#: Salt that dry places are given at a pinch, as a part of the error of the salt that a time step may have.
+REFILL = 0.1
 
 
 class Run:
@@ -77,7 +71,7 @@ class Run:
         self.jumps = CycleJumps(steps, options.cycle_jump, options.cycle_jump_tol, cell.model)
         self.warned: set[str] = set()
         self.begin = clock.perf_counter()
-        self.compiled_before = _compile_seconds[0]
+        self.compiled_before = seconds_compiling()
 
     # -- the protocol ------------------------------------------------------------------------------------------
 
@@ -153,10 +147,9 @@ class Run:
     def _switch(self, leg: Leg, piece: int, since: float, **changes: Any) -> Event | None:
         """Potentials under what is imposed from now on, `since` [s] after the begin of `leg`, with `changes` of the
         moment; the cut-off that ends the part of the step at once, if any."""
-        old, drive = self.now.state, leg.drive(piece, since)
-        scale = leg.scale(old.current, drive)
-        state, stage = consistent_state(old, drive, self.cell.model, scale, self.newton, self.workspace)
-        self._count(stage.newton, stage.krylov, stage.solves)
+        state, stage = self._consistent(leg, piece, since)
+        if state is None and self._drained():
+            state, stage = self._consistent(leg, piece, since, refill=True)
         if state is None and self._give_up_mixed(stage.result):
             return self._switch(leg, piece, since, **changes)
         if state is None:
@@ -261,9 +254,11 @@ class Run:
                 # passed, but not found: from closer by it will be
                 if 0.5 * size < self.options.dt_min:
                     raise Stop("newton_failed", f"{hit.message} It was passed by {beyond:.2g} {hit.unit}, not located.")
-                dt = 0.5 * size
+                dt, rejected = 0.5 * size, None
                 continue
             self.counts["rejected_steps"] += 1
+            if step.state is None and self._refill(leg):
+                now, before = self.now, self._read(self.now.state)
             if step.state is None:
                 dt, rejected = 0.25 * size, None
             else:
@@ -290,6 +285,30 @@ class Run:
         self._commit(moment, size, step.error, newton, krylov, extremes)
         self._warn_outside_data()
         return hit
+
+    def _consistent(self, leg: Leg, piece: int, since: float, refill: bool = False) -> tuple[State | None, Stage]:
+        """The present state with what belongs to the drive `since` [s] after the begin of `leg`; `refill`: with a trace
+        of salt in places without. That is a part of the error that a time step may have."""
+        old, drive = self.now.state, leg.drive(piece, since)
+        share = REFILL * self.scales.c_e / self.c_init if refill else 0.0
+        scale = leg.scale(old.current, drive)
+        state, stage = consistent_state(old, drive, self.cell.model, scale, self.newton, self.workspace, share)
+        self._count(stage.newton, stage.krylov, stage.solves)
+        return state, stage
+
+    def _drained(self) -> bool:
+        """Whether some place has less salt than that trace."""
+        return self.observer.extremes(self.now.state).c_e_min < 0.999 * REFILL * self.scales.c_e
+
+    def _refill(self, leg: Leg) -> bool:
+        """Give a trace of salt where Newton finds no first step under a new current for want of it; whether it did."""
+        now = self.now
+        if now.state.reach > 0.0 or not self._drained():
+            return False
+        state, _ = self._consistent(leg, now.piece, now.t - now.begin, refill=True)
+        if state is not None:
+            self.now = dataclasses.replace(now, state=state)
+        return state is not None
 
     def _read(self, state: State) -> Reading:
         return Reading(state.voltage, state.current, self.observer.extremes(state))
@@ -410,7 +429,7 @@ class Run:
     def _spent(self) -> dict[str, float]:
         return {
             "wall_s": clock.perf_counter() - self.begin,
-            "compile_s": _compile_seconds[0] - self.compiled_before,
+            "compile_s": seconds_compiling() - self.compiled_before,
         }
 
     def checkpoint(self) -> Checkpoint:

@@ -15,7 +15,7 @@ def after_success(size: float, error: float) -> float:
 def after_rejection(size: float, error: float, earlier: tuple[float, float] | None) -> float:
     """The step [s] to try after one of `size` was rejected for its `error`.
 
-    `earlier`: size and error of the try before, if that was rejected for its error as well. The two then tell the order
+    `earlier`: size and error of the try before, if its error was too large as well. The two then tell the order
     that the error really has (Gustafsson, ACM Trans. Math. Softw. 20 (1994) 496).
     """
     order = MOST_ORDER

@@ -245,13 +245,17 @@ def consistent_state(
     scale: float,
     options: NewtonOptions,
     workspace: Workspace | None = None,
+    refill: float = 0.0,
 ) -> tuple[State | None, Stage]:
     """The state `before` with the potentials and rates that belong to its concentrations under a new `drive`.
 
-    Places without salt are given a trace of it first, see `refilled`. Where Newton does not find the potentials at
-    once, it goes there from what is imposed at present in smaller steps.
+    Where Newton does not find them at once, as after a current that has left places without salt, it goes there from
+    what is imposed at present in smaller steps. `refill`: share of the initial salt that places without salt are given
+    first, see `refilled`.
     """
-    u, side = _refilled(before.u, cell), before.side
+    u, side = before.u, before.side
+    if refill > 0.0:
+        u = _refilled(u, cell, jnp.asarray(refill))
     guess, j, history = u, before.j, History(u[STO:], side)
     newton, krylov, solves = 0, 0, 0
     done, step = 0.0, 1.0

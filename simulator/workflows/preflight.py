@@ -19,8 +19,6 @@ BASE_BYTES = 1.23e9
 VOXEL_BYTES = 1250
 #: memory a reacting face [B]: about 25 numbers, counted from the arrays
 FACE_BYTES = 200
-#: directions that the linear solver keeps, unless a hard system asks for more (`simulator.model.newton.ROWS`)
-KRYLOV_ROWS = 16
 #: a direction and its image, of three fields each
 KRYLOV_FIELDS = 2 * 3
 # Time: 1.6e-7 to 1.7e-7 s at 48^3 and 64^3, 2.0e-7 s at 128^3 beside other work; 91 implicit solves in the 45 steps and
@@ -72,16 +70,19 @@ def estimate(
 ) -> Estimate:
     """Memory and time of a run of `steps` time steps.
 
-    Memory: voxels (16 directions x 2 x 3 fields x (4 B, or 8 B in double precision) + 1250 B) + faces 200 B + 1.23 GB.
+    Memory: voxels (directions x 2 x 3 fields x (4 B, or 8 B in double precision) + 1250 B) + faces 200 B + 1.23 GB,
+    with the 16 directions (on small grids all) that a step starts with.
     Time: start + steps x 2 solves x iterations x voxels x 1.7e-7 s, scaled by the memory bandwidth of this machine,
     since the solver is bound by it.
 
     **Arguments:** `shape_with_separator`: grid (nz + separator layers, ny, nx); `krylov_max`: limit of the stored
     directions; `mixed`: float32 vectors; `device`: an accelerator (`accelerator()`), None for this machine's processor.
     """
+    from simulator.model.newton import PACKED_FIELDS, first_rows  # JAX takes a second
+
     voxels = math.prod(shape_with_separator)
     grid = (
-        voxels * (min(krylov_max, KRYLOV_ROWS) * KRYLOV_FIELDS * (4 if mixed else 8) + VOXEL_BYTES)
+        voxels * (first_rows(PACKED_FIELDS * voxels, krylov_max) * KRYLOV_FIELDS * (4 if mixed else 8) + VOXEL_BYTES)
         + live_faces * FACE_BYTES
     )
     if device is not None:

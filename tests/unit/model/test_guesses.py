@@ -73,6 +73,7 @@ def test_second_guess_continues_the_curve_through_the_first_stage(case, smooth):
     model, u, rate, active = case
     bend = np.asarray(rate) * (np.random.default_rng(10).uniform(-0.3, 0.3, rate.shape) if smooth else 0.0)
     start, slope = psi(u, model), np.asarray(rate)
+    given = rate if smooth else -2.0 * rate  # without a usable slope it must not matter
 
     def at(t):
         return start + slope * t + bend * t * t / DT
@@ -80,7 +81,7 @@ def test_second_guess_continues_the_curve_through_the_first_stage(case, smooth):
     first = jnp.where(active, with_phi_e(jnp.asarray(at(GAMMA * DT)), model), u)
     nothing = SideStates()
     history, guess = _second_stage(
-        u, nothing, rate, first, nothing, jnp.asarray(DT), SMOOTH if smooth else NOT, NOT, model
+        u, nothing, given, first, nothing, jnp.asarray(DT), SMOOTH if smooth else NOT, NOT, model
     )
     np.testing.assert_allclose(psi(guess, model)[active], at(DT)[active], rtol=1e-12, atol=1e-12)
     # y_2 - gamma dt k_2 of the scheme: u + (1 - gamma) dt k_1 with k_1 = (Y_1 - u) / (gamma dt)

@@ -1,12 +1,19 @@
 """Runs of the whole loop on the tiny electrode: what a solution holds, events, and every way to end."""
 
+import dataclasses
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import simulator.model.run as run_module
 from simulator.constants import F
 from simulator.errors import ConfigError
 from simulator.model import COLUMNS, FIELDS, SolverOptions, simulate
+from simulator.model.cell import C_E
+from simulator.model.dry import is_dry, with_phi_e, with_psi
 from simulator.model.observe import SIDE_FIELDS
+from simulator.model.run import REFILL, Run
 
 OPTIONS = SolverOptions(dt_init=20.0)
 TIMES = [600.0, 0.0, 17.3, 17.30001, 17.3, 333.3, 599.999]
@@ -291,6 +298,29 @@ def test_a_charge_fills_the_places_that_a_discharge_has_left_dry(tiny):
     assert series["c_e_min"][series["step_count"] == 1][-1] < 1e-3 and series["c_e_min"][-1] > 100.0
     assert s.stats["steps"] < 50
     assert max(s.ledger.values()) <= 1e-9
+
+
+@pytest.mark.parametrize(("refill", "status"), [(REFILL, "finished"), (0.0, "newton_failed")])
+def test_a_trace_of_salt_is_given_where_newton_finds_no_first_step(tiny, monkeypatch, refill, status):
+    """Larger electrodes end a discharge with 1e-11 of the salt; here the dry places are made as dry."""
+
+    def drier(run, leg, piece, since, **changes):
+        if run.now.number == 2 and piece == 0:
+            u, model = run.now.state.u, run.cell.model
+            c_e = jnp.where(is_dry(u[C_E], model), 1e-9 * u[C_E], u[C_E])
+            u = with_phi_e(with_psi(u, model).at[C_E].set(c_e), model)
+            run.now = dataclasses.replace(run.now, state=run.now.state._replace(u=u))
+        return switch(run, leg, piece, since, **changes)
+
+    switch = Run._switch
+    monkeypatch.setattr(Run, "_switch", drier)
+    monkeypatch.setattr(run_module, "REFILL", refill)
+    slow = {f"{phase}.D_e": 1e-14 for phase in ("separator", "cbd", "electrolyte")}
+    with pytest.warns(UserWarning, match="will probably run out of salt"):
+        s = simulate(tiny.cell(slow), ["Discharge at C/2 until 2.8 V", "Charge at C/2 until 3.8 V"])
+    assert s.status == status
+    # the salt balance knows of what this test has taken away
+    assert max(s.ledger["charge"], s.ledger["lithium"]) <= 1e-9
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from simulator.numerics import compilation
@@ -54,6 +55,21 @@ def test_an_option_that_the_compiler_does_not_know_is_left_out(monkeypatch):
     compilation._options.cache_clear()
     try:
         expected = ["xla_disable_hlo_passes"] if jax.default_backend() == "cpu" else []
-        assert list(compilation._options()) == expected
+        assert list(compilation._options(False)) == expected
     finally:
         compilation._options.cache_clear()
+
+
+def test_programs_of_few_numbers_are_compiled_fast_and_both_give_the_same(monkeypatch):
+    asked = []
+    usual = compilation._options
+    monkeypatch.setattr(compilation, "_options", lambda small: asked.append(small) or usual(small))
+
+    @compiled
+    def sines(x):
+        return jnp.sum(jnp.sin(x) ** 2)
+
+    few, many = jnp.linspace(0.0, 1.0, compilation.SMALL), jnp.linspace(0.0, 1.0, compilation.SMALL + 1)
+    assert float(sines(few)) == pytest.approx(float(np.sum(np.sin(few) ** 2)), rel=1e-12)
+    assert float(sines(many)) == pytest.approx(float(np.sum(np.sin(many) ** 2)), rel=1e-12)
+    assert asked == [True, False]
