@@ -59,8 +59,23 @@ def _has_gpu() -> bool:
     return any(device.platform == "gpu" for device in jax.devices())
 
 
+#: Files that take a minute or more. They begin first, or one process would be left with them at the end.
+LONG_FILES = (
+    "test_docs.py",
+    "test_interruption.py",
+    "test_conduction.py",
+    "test_decomposition.py",
+    "test_manufactured.py",
+    "test_sweep.py",
+    "test_docs_tables.py",
+    "test_simulate.py",
+    "test_column.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder (tests/verification -> verification); skip `gpu` tests on a machine without one."""
+    """Mark by folder (tests/verification -> verification), long files first; skip `gpu` tests on a machine without."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         if folder in ("verification", "regression"):
