@@ -19,6 +19,9 @@ BASE_BYTES = 1.23e9
 VOXEL_BYTES = 1250
 #: memory a reacting face [B]: about 25 numbers, counted from the arrays
 FACE_BYTES = 200
+#: directions that a time step starts with, and voxels up to which it has all: those of `simulator.model.newton`,
+#: which inspecting an image does not import, since JAX takes a second
+KRYLOV_ROWS, FEW_VOXELS = 16, 10_000
 #: a direction and its image, of three fields each
 KRYLOV_FIELDS = 2 * 3
 # Time: 1.6e-7 to 1.7e-7 s at 48^3 and 64^3, 2.0e-7 s at 128^3 beside other work; 91 implicit solves in the 45 steps and
@@ -78,11 +81,9 @@ def estimate(
     **Arguments:** `shape_with_separator`: grid (nz + separator layers, ny, nx); `krylov_max`: limit of the stored
     directions; `mixed`: float32 vectors; `device`: an accelerator (`accelerator()`), None for this machine's processor.
     """
-    from simulator.model.newton import PACKED_FIELDS, first_rows  # JAX takes a second
-
     voxels = math.prod(shape_with_separator)
     grid = (
-        voxels * (first_rows(PACKED_FIELDS * voxels, krylov_max) * KRYLOV_FIELDS * (4 if mixed else 8) + VOXEL_BYTES)
+        voxels * (first_rows(voxels, krylov_max) * KRYLOV_FIELDS * (4 if mixed else 8) + VOXEL_BYTES)
         + live_faces * FACE_BYTES
     )
     if device is not None:
@@ -94,6 +95,11 @@ def estimate(
     work = steps * SOLVES_PER_STEP * iterations * voxels * ITERATION_SECONDS
     seconds = START_SECONDS + work * REFERENCE_BANDWIDTH / memory_bandwidth()
     return Estimate(memory, seconds, "cpu", available, None if available is None else memory <= available)
+
+
+def first_rows(voxels: int, krylov_max: int) -> int:
+    """Krylov directions that a time step on so many voxels starts with."""
+    return krylov_max if voxels <= FEW_VOXELS else min(KRYLOV_ROWS, krylov_max)
 
 
 def memory_bandwidth() -> float:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator.model import newton
 from simulator.workflows import preflight
 from simulator.workflows.preflight import Device, estimate
 
@@ -110,3 +111,9 @@ def test_memory_that_no_file_tells_is_not_invented(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(preflight, "_OWN_CGROUP", tmp_path / "none")
     monkeypatch.setattr(preflight.os, "sysconf", silent)
     assert preflight.available_memory() is None
+
+
+@pytest.mark.parametrize("voxels", [100, 10_000, 10_001, 10**6])
+@pytest.mark.parametrize("krylov_max", [6, 40])
+def test_directions_at_the_start_are_those_of_the_solver(voxels, krylov_max):
+    assert preflight.first_rows(voxels, krylov_max) == newton.first_rows(newton.PACKED_FIELDS * voxels, krylov_max)
