@@ -183,6 +183,7 @@ def check_sphere(errors: SphereErrors, tolerance: float) -> None:
     assert np.all(errors.profile < tolerance), errors
 
 
+@pytest.mark.slow  # caps of a sphere of 15 voxels go through the same series in test_partial_coverage.py
 def test_sphere_of_16_voxels_equals_cranks():
     # Staircase: 0.4 % at the surface and 0.6 % over the profile at tau = 0.02, when the diffusion layer is two voxels
     # thick; 0.1 % from tau = 0.1 on.

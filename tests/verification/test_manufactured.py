@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick_jit
 from scipy.optimize import brentq
 
 from simulator.constants import F, R
@@ -219,6 +220,7 @@ def test_exact_salt_has_a_continuous_value_and_flux_at_the_jump():
     assert slopes[0] == pytest.approx(JUMP * slopes[1], rel=1e-12)
 
 
+@pytest.mark.slow
 def test_nonlinear_diffusion_with_a_jump_is_of_order_two_in_three_dimensions():
     errors = np.array([block_errors(n, 16) for n in (4, 8, 16)])
     for name, column in zip(("sto", "c_e"), errors.T, strict=True):
@@ -376,7 +378,7 @@ def edges(n, length, graded):
     return length * (s + 0.5 * np.sin(2 * np.pi * s) / (2 * np.pi) if graded else s)
 
 
-@eqx.filter_jit
+@quick_jit
 def newton_system(u, known, gamma_dt, current, model):
     def rows(u):
         start = FaceCurrents(jnp.zeros(model.faces.area.shape))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick_jit
 
 from simulator.geometry import Electrode
 from simulator.model import build_cell
@@ -99,7 +100,7 @@ class Tiny:
         return Drive(jnp.asarray(current, float), jnp.zeros(()), jnp.ones(()))
 
 
-@eqx.filter_jit
+@quick_jit
 def _everything(u, du, history, gamma_dt, drive, model):
     guess = no_currents(history.side, model)
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick_jit
 
 from simulator.numerics.krylov import Space, combine, conjugate_gradients, gcr
 
@@ -18,7 +19,7 @@ SPD = _ROOT @ _ROOT.T + N * np.eye(N)
 RIGHT = RNG.normal(size=N)
 
 
-@jax.jit
+@quick_jit
 def _gcr(matrix, m, b, space, rtol):
     return gcr(
         lambda v: (matrix.astype(v.dtype) @ v.ravel()).reshape(v.shape),

@@ -5,13 +5,12 @@ written (12 to 14, and 20 near the percolation threshold) plus about a third: ro
 the float32 cycle, not for a worse method.
 """
 
-from functools import partial
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick_jit
 from scipy import ndimage
 
 from simulator.numerics.coarsening import separate
@@ -60,7 +59,7 @@ def plan_of(shape, fields=1):
     return coarsening_plan([1.0] * shape[0], 1.0, 1.0, *shape[1:], fields=fields)
 
 
-@partial(jax.jit, static_argnames="plan")
+@quick_jit
 def solve(op, b, plan):
     hierarchy = build(op, plan, jnp.dtype(jnp.float32))
     return conjugate_gradients(
@@ -72,7 +71,7 @@ def solve(op, b, plan):
     )
 
 
-@partial(jax.jit, static_argnames="plan")
+@quick_jit
 def one_cycle(op, b, plan):
     return cycle(build(op, plan, jnp.dtype(jnp.float64)), b)
 

@@ -2,11 +2,11 @@
 
 import math
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick_jit
 from scipy.optimize import brentq
 
 from simulator.choices import DECOMPOSITION_LAWS
@@ -197,10 +197,12 @@ def faces():
     return jax.tree.map(jnp.asarray, (fields, sides, known))
 
 
-@eqx.filter_jit
-def solve(fields, sides, known, side, guess):
+def law_of(fields, sides, known, side, guess):
     reaction = Intercalation(kinetics(), ChenOCP(steep_end=False), jnp.asarray(C_MAX), jnp.asarray(T))
     return contact_law(fields, sides, reaction, guess, side, SideStart(known, jnp.asarray(GAMMA_DT)))
+
+
+solve = quick_jit(law_of)
 
 
 def strong(**case):
@@ -328,10 +330,9 @@ def test_a_film_that_does_not_belong_to_its_current_is_told(monkeypatch):
     """Newton's steps for the thickness are counted: what they have not reached must not pass as a solution."""
     side = strong(**CASES["everything"])
     fields, sides, known = faces()
-    reaction = Intercalation(kinetics(), ChenOCP(steep_end=False), jnp.asarray(C_MAX), jnp.asarray(T))
 
-    def law():
-        return contact_law(fields, sides, reaction, jnp.zeros(N), side, SideStart(known, jnp.asarray(GAMMA_DT)))
+    def law():  # compiled anew: the number of steps is part of the program
+        return quick_jit(lambda *args: law_of(*args))(fields, sides, known, side, jnp.zeros(N))
 
     enough = law()
     assert np.all(enough.settled)
@@ -351,8 +352,16 @@ def test_reverse_mode_is_the_transpose_of_forward_mode(case):
     rng = np.random.default_rng(2)
 
     def outputs(fields, known, side):
-        law = solve(fields, sides, known, side, jnp.zeros(N))
+        law = law_of(fields, sides, known, side, jnp.zeros(N))
         return law.currents, law.states
+
+    @quick_jit
+    def forward_of(inputs, moved):
+        return jax.jvp(outputs, inputs, moved)
+
+    @quick_jit
+    def backward_of(inputs, weights):
+        return jax.vjp(outputs, *inputs)[1](weights)
 
     inputs = (fields, known, side)
 
@@ -362,10 +371,9 @@ def test_reverse_mode_is_the_transpose_of_forward_mode(case):
         return jnp.asarray(1e-3 * scale * rng.standard_normal(leaf.shape))
 
     moved = jax.tree.map(direction, inputs)
-    found, forward = jax.jvp(outputs, inputs, moved)
+    found, forward = forward_of(inputs, moved)
     weights = jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape)), found)
-    _, transpose = jax.vjp(outputs, *inputs)
-    backward = transpose(weights)
+    backward = backward_of(inputs, weights)
 
     def dot(a, b):
         return sum(float(jnp.sum(x * y)) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))

@@ -1,7 +1,6 @@
 """Runs that are killed, interrupted or run out of disk: nothing is corrupted, and they go on to the same numbers."""
 
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -11,12 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simulator import cli
 from simulator.io import RunResult, read_result
 from simulator.io.atomic import SPARE
 from simulator.workflows.folder import LOCK
 
 STEPS = "protocol.steps=[Charge at C/2 until 3.75 V, Rest for 10 min, Discharge at C/2 for 10 min]"
 LABELS = "geometry.labels={electrolyte: 0, am: 1, cbd: 2}"
+
+#: `python -m simulator` under a limit on the size of files [bytes], its first argument
+SMALL_FILES = """
+import resource, runpy, signal, sys
+limit = int(sys.argv.pop(1))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+runpy.run_module("simulator", run_name="__main__", alter_sys=True)
+"""
 
 
 def command(stack: Path, folder: Path, *more: str) -> list[str]:
@@ -26,7 +35,8 @@ def command(stack: Path, folder: Path, *more: str) -> list[str]:
 
 
 def finish(stack: Path, folder: Path) -> RunResult:
-    subprocess.run(command(stack, folder, "resume=true"), check=True, capture_output=True, timeout=300)
+    """Run or go on to the end, in this process: it has its programs in memory after the first time."""
+    assert cli.main(command(stack, folder, "resume=true")[3:]) == 0
     return read_result(folder / "run.vtkhdf")
 
 
@@ -90,7 +100,9 @@ def test_twenty_kills_at_random_times(tiny_stack: Path, tmp_path: Path, whole: R
         seed += 1
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_does(tiny_stack: Path, tmp_path: Path, whole: RunResult) -> None:
+def test_ctrl_c_saves_says_how_to_go_on_and_does(
+    tiny_stack: Path, tmp_path: Path, whole: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "run"
     result = folder / "run.vtkhdf"
     with subprocess.Popen(command(tiny_stack, folder), stderr=subprocess.PIPE, text=True) as process:
@@ -101,8 +113,8 @@ def test_ctrl_c_saves_says_how_to_go_on_and_does(tiny_stack: Path, tmp_path: Pat
     assert process.returncode == 130
     assert "Stopping after this time step" in said and "resume=true" in said
     assert read_result(result).status == "interrupted"
-    again = subprocess.run(command(tiny_stack, folder), capture_output=True, text=True, timeout=120)
-    assert again.returncode == 2 and "resume=true" in again.stderr
+    assert cli.main(command(tiny_stack, folder)[3:]) == 2
+    assert "resume=true" in capsys.readouterr().err
     assert_same(finish(tiny_stack, folder), whole)
 
 
@@ -113,17 +125,8 @@ def test_a_full_disk_ends_the_run_clearly_and_it_goes_on_when_there_is_room(
     folder = tmp_path / "run"
     limit = SPARE + 9 * (whole.path.stat().st_size // 10)
 
-    def small_files() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    done = subprocess.run(
-        command(tiny_stack, folder),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        preexec_fn=small_files,
-    )
+    program = [sys.executable, "-c", SMALL_FILES, str(limit), *command(tiny_stack, folder)[3:]]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=300)
     assert done.returncode == 130
     assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
     half = read_result(folder / "run.vtkhdf")
