@@ -122,7 +122,7 @@ def _interface(cell: CellFacts, solution: RunFacts) -> dict[str, float]:
         return {}
     values = {"interface resistance at the end [ohm cm2]": 1e4 * last["interface_resistance_ohm_m2"]}
     for name, text in SIDE_CHARGES.items():
-        if last[name] > 0:  # some current has flowed then
+        if last[name] > 0 and last["throughput_coulomb"] > 0:  # at rest the oxide takes up the lithium
             values[f"{text} [% of throughput]"] = 100 * last[name] / last["throughput_coulomb"]
     if last["decomposed_coulomb"] > 0:
         values |= {

@@ -46,6 +46,7 @@ LIFE = {"cal": (0.0, 32), "hot_cal": (0.675, 50), "pca": (0.70, 500)}
 _FACTOR = 2.0  # between stated and simulated number of cycles, either way
 _DEPLETED = 0.01  # share of the initial salt below which a place counts as depleted
 _NOTHING_LEFT = 0.02  # retention that counts as none
+_ENOUGH = 16  # cycles, half the life stated for Cal, before which an order of what is left says nothing about life
 #: cycles that are run: those that can still decide, and as many as the slowest of them for the other two chemistries
 CYCLES = {"cal": 64, "hot_cal": 100, "pca": 1000, "pegda": 500, "peo_acn": 500}
 
@@ -113,14 +114,20 @@ def _retentions(runs: Results) -> tuple[int, dict[str, float]]:
 def judge_life_order(runs: Results) -> Finding:
     """Order of what is left after as many cycles as all have, the first of `runs` fading fastest."""
     cycles, found = _retentions(runs)
-    return Finding(_accept(_rising(list(found.values()))), _listed(found, ".2f") + " %", f"left after {cycles} cycles")
+    return _of_life(_rising(list(found.values())), cycles, found)
 
 
 def judge_slowest(runs: Results) -> Finding:
     """PCA keeps more than each of the others after as many cycles as all have."""
     cycles, found = _retentions(runs)
     holds = all(found["pca"] > value for role, value in found.items() if role != "pca")
-    return Finding(_accept(holds), _listed(found, ".2f") + " %", f"left after {cycles} cycles")
+    return _of_life(holds, cycles, found)
+
+
+def _of_life(holds: bool, cycles: int, found: Mapping[str, float]) -> Finding:
+    """The finding about what is left [%] after `cycles`: no verdict before `_ENOUGH` of them."""
+    verdict = _accept(holds) if cycles >= _ENOUGH else "not run"
+    return Finding(verdict, _listed(found, ".2f") + " %", f"left after {cycles} cycles; judged from {_ENOUGH} on")
 
 
 def judge_capacity(runs: Results) -> Finding:

@@ -30,6 +30,8 @@ BRANCH = {
 }
 #: between two voltages around the open circuit at 3.824 V, so that the lithium of a cycle closes
 CYCLE = ["Charge at C/2 until 3.88 V", "Discharge at C/2 until 3.77 V"]
+#: of the time steps: an error of the films in three cycles weighs ten times in what a jump of four extrapolates
+RTOL = 1e-4
 SALT = 1.0  # [C], more than any film consumes here
 
 
@@ -109,10 +111,16 @@ def test_charges_of_a_jump_are_the_change_of_the_states(cell):
 
 
 @pytest.fixture(scope="module")
-def runs(cell):
+def slow_cell(tiny):
+    """A film that costs half a per cent of the capacity in a cycle: with a faster one no cycle closes."""
+    return tiny.cell(BRANCH | {"decomposition.j_ref": 2e-5, "film.conductivity": 1e-7})
+
+
+@pytest.fixture(scope="module")
+def runs(slow_cell):
     """Fourteen cycles, all of them computed and with jumps."""
-    options = {jump: SolverOptions(dt_init=20.0, cycle_jump=jump, cycle_jump_tol=5e-4) for jump in (0, 4)}
-    return {jump: simulate(cell, [CYCLE] * 14, options=o) for jump, o in options.items()}
+    options = {jump: SolverOptions(dt_init=20.0, cycle_jump=jump, cycle_jump_tol=2e-5) for jump in (0, 4)}
+    return {jump: simulate(slow_cell, [CYCLE] * 14, rtol=RTOL, options=o) for jump, o in options.items()}
 
 
 @pytest.mark.slow
@@ -154,8 +162,12 @@ def test_the_cycle_table_holds_the_computed_cycles_alone(runs):
     tables = {jump: cycle_table(run) for jump, run in runs.items()}
     numbers = tables[4]["cycle [-]"].astype(int)
     assert len(numbers) == 14 - runs[4].stats["jumped_cycles"] and tables[0]["cycle [-]"].size == 14
-    for name in ("discharge capacity [mAh/g AM]", "coulombic efficiency [%]", "resistance 10 s into charge [ohm cm2]"):
+    for name in ("discharge capacity [mAh/g AM]", "coulombic efficiency [%]"):
         assert np.all(np.isfinite(tables[4][name][1:])), name
+    behind = np.diff(numbers, prepend=0) > 1  # a jump: what the current was before is not known
+    np.testing.assert_array_equal(np.isnan(tables[4]["resistance 10 s into charge [ohm cm2]"]), behind)
+    assert np.all(np.isfinite(tables[4]["resistance 10 s into discharge [ohm cm2]"]))
+    assert np.any(behind) and np.all(np.isfinite(tables[0]["resistance 10 s into charge [ohm cm2]"]))
     full = tables[0]["discharge capacity [mAh/g AM]"][numbers - 1]
     np.testing.assert_allclose(tables[4]["discharge capacity [mAh/g AM]"], full, rtol=0.02)
 
@@ -184,14 +196,14 @@ def test_a_jump_takes_no_more_salt_than_a_share_of_what_is_there(cell):
 
 
 @pytest.mark.slow
-def test_without_jumps_nothing_changes_but_the_switch(cell, runs):
-    off = simulate(cell, [CYCLE] * 3, options=SolverOptions(dt_init=20.0))
+def test_without_jumps_nothing_changes_but_the_switch(slow_cell, runs):
+    off = simulate(slow_cell, [CYCLE] * 3, rtol=RTOL, options=SolverOptions(dt_init=20.0))
     n = off.time.size
     np.testing.assert_array_equal(off.voltage, runs[0].voltage[:n])
 
 
 @pytest.mark.slow
-def test_a_run_is_resumed_between_two_jumps_to_the_last_bit(cell, runs):
+def test_a_run_is_resumed_between_two_jumps_to_the_last_bit(slow_cell, runs):
     kept = []
 
     class Keep:
@@ -204,9 +216,9 @@ def test_a_run_is_resumed_between_two_jumps_to_the_last_bit(cell, runs):
                 saved.append(checkpoint())
 
     saved = []
-    options = SolverOptions(dt_init=20.0, cycle_jump=4, cycle_jump_tol=5e-4)
-    simulate(cell, [CYCLE] * 14, options=options, recorder=Keep())
+    options = SolverOptions(dt_init=20.0, cycle_jump=4, cycle_jump_tol=2e-5)
+    simulate(slow_cell, [CYCLE] * 14, rtol=RTOL, options=options, recorder=Keep())
     for checkpoint in saved:
-        again = simulate(cell, [CYCLE] * 14, options=options, checkpoint=checkpoint)
+        again = simulate(slow_cell, [CYCLE] * 14, rtol=RTOL, options=options, checkpoint=checkpoint)
         np.testing.assert_array_equal(again.voltage, runs[4].voltage)
         assert again.stats["jumped_cycles"] == runs[4].stats["jumped_cycles"]

@@ -107,6 +107,9 @@ def test_side_reactions_are_told_where_they_passed_a_charge_and_the_interface_al
     }
     usual = set(summarise(Facts(), Facts()))
     assert {name: told[name] for name in set(told) - usual} == pytest.approx(expected)
+    resting = more | {"throughput_coulomb": 0.0 * ramp}  # self-discharge: no share of a charge that has not passed
+    told = summarise(Facts(), replace(Facts(), timeseries=series() | resting))
+    assert set(told) - usual == {name for name in expected if "throughput" not in name}
     off = more | {name: 0.0 * ramp for name in side}
     told = summarise(Facts(), replace(Facts(), timeseries=series() | off))
     assert set(told) - usual == {"interface resistance at the end [ohm cm2]"}

@@ -135,13 +135,16 @@ def test_a_cell_that_stops_before_its_time_is_rejected(tmp_path: Path) -> None:
 
 def test_fading_cells_are_ordered_after_the_cycles_that_all_have(tmp_path: Path) -> None:
     names = ("cal", "hot_cal", "pca")
-    data = ({1: 100.0, 2: 90.0, 3: 20.0}, {1: 100.0, 2: 95.0}, {1: 100.0, 11: 90.0})  # pca: 99 % in cycle 2
+    data = ({1: 100.0, 16: 90.0, 17: 20.0}, {1: 100.0, 16: 95.0}, {1: 100.0, 21: 96.0})  # pca: 97 % in cycle 16
     runs = {n: cycled(tmp_path / n, cycles) for n, cycles in zip(names, data, strict=True)}
     found = an2023.judge_life_order(runs)
-    assert found == Finding("accept", "Cal 90.00, Hot-Cal 95.00, PCA 99.00 %", "left after 2 cycles")
+    told = "left after 16 cycles; judged from 16 on"
+    assert found == Finding("accept", "Cal 90.00, Hot-Cal 95.00, PCA 97.00 %", told)
     slowest = an2023.judge_slowest({"pca": runs["pca"], "pegda": runs["hot_cal"], "peo_acn": runs["cal"]})
     assert slowest.verdict == "accept"
     assert an2023.judge_slowest({"pca": runs["hot_cal"], "pegda": runs["pca"]}).verdict == "reject"
+    runs["pca"] = cycled(tmp_path / "few", {1: 100.0, 15: 99.0})
+    assert an2023.judge_life_order(runs).verdict == "not run"
 
 
 @pytest.mark.parametrize(
