@@ -13,7 +13,7 @@ from simulator.constants import F
 from simulator.errors import GeometryError
 from simulator.geometry import Electrode, Interface, check_live, connectivity, live_interface
 from simulator.materials import Constant, Parameter, is_traced, load_parameter_set, merge_parameters
-from simulator.model.cell import IONIC_CODES, CellModel, ContactFaces, Parameters
+from simulator.model.cell import IONIC_CODES, PHI_E, PHI_S, CellModel, ContactFaces, Parameters
 from simulator.model.contact_fraction import active_coverage, face_contact_fractions
 from simulator.model.grid import AM, CBD, ELECTROLYTE, SEPARATOR, VoxelGrid, separator_layers
 from simulator.model.residual import SideStates
@@ -133,6 +133,7 @@ def build_cell(
     faces = _contact_faces(interface, n, phase.shape, layers)
     contact = face_contact_fractions(value["contact.fraction"], electrode, interface)
     _warn_of_little_contact(contact, interface)
+    _warn_of_side_reactions_without_place(value, phase, active)
     am_volume = float(np.count_nonzero(electrode.phase == AM) * np.prod(electrode.voxel_size))
     am_mass = am_volume * value["am.density"]
     low, high = value["am.sto_window"]
@@ -189,6 +190,28 @@ def _warn_of_little_contact(contact: Array, interface: Interface) -> None:
     if mean < 0.01:
         warnings.warn(
             f"contact.fraction = {mean:g}: less than 1 % of the contact faces is live.", UserWarning, stacklevel=3
+        )
+
+
+def _warn_of_side_reactions_without_place(value: Mapping[str, Any], phase: np.ndarray, active: np.ndarray) -> None:
+    """Settings that would silently do nothing. A warning: the run without the law is the null model of one with it."""
+    if value["decomposition.law"] == "none":
+        switches = {"decomposition.burst_charge": 0.0, "contact.loss_thickness": float("inf")}
+        for name, off in switches.items():
+            if not is_traced(value[name]) and value[name] != off:
+                warnings.warn(
+                    f"{name} = {value[name]:g} has no effect with decomposition.law = none. Choose a law (its j_ref "
+                    f"may be 0), or set {name} to {off:g}.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+    carbon = value["carbon_oxidation.j_ref"]
+    if not is_traced(carbon) and carbon > 0 and not np.any((phase == CBD) & active[PHI_S] & active[PHI_E]):
+        warnings.warn(
+            f"carbon_oxidation.j_ref = {carbon:g} A/m2 has no effect: no cbd voxel conducts electrons from the "
+            "collector and ions from the counter electrode. Set it to 0, or look at the image with 'voxelyte inspect'.",
+            UserWarning,
+            stacklevel=3,
         )
 
 

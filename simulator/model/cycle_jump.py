@@ -7,10 +7,12 @@ $$S_{n+m} \approx S_n + m\,d_2 + \tfrac{m(m+1)}{2}(d_2-d_1),$$
 
 and the difference to the first order, the last term, is taken as the error. For the film it is turned into volts: what
 the largest current of the cycle loses in a resistance wrong by that much. m is the largest number of cycles for which
-this stays below a tolerance. Two cycles are computed before each jump, and the last cycle of a block always is.
+this stays below a tolerance, and below `FILM` of the film itself, which a film that conducts well would not show in
+volts. Two cycles are computed before each jump, and the last cycle of a block always is.
 
-Fields keep the values they had, so a cycle must come back to them: its lithium must close to `CLOSED` of what it moves,
-which cycles between two voltages do, and cycles by time or charge do not (what is oxidised fills their particles). What
+Fields keep the values they had, so cycles must come back to them: over the whole jump the lithium must close to
+`CLOSED` of what one cycle moves, which cycles between two voltages do, and cycles by time or charge do not (what is
+oxidised fills their particles). What
 the oxidation has consumed in between is taken from the salt, in proportion everywhere, and entered into the books, so
 that charge, lithium and salt balance.
 
@@ -31,8 +33,10 @@ from simulator.model.timestep import State
 from simulator.physics.decomposition.branch import BURST_LEFT, CHARGE, THICKNESS
 from simulator.protocol import Step
 
-#: Lithium that a cycle may gain or lose, relative to what passes in it.
+#: Lithium that the cycles of a jump may gain or lose together, relative to what passes in one.
 CLOSED = 5e-3
+#: What one jump may get wrong of the film.
+FILM = 0.05
 #: What one jump may get wrong in shares: of what can burn, of the contact, of the salt that is there.
 SHARE = 0.01
 SALT = 0.05
@@ -78,7 +82,8 @@ def _order(first: Any, second: Any, last: Any, m: int) -> tuple[Any, Any]:
 
 
 def extrapolate(marks: Sequence[Mark], m: int, current: float, cell: CellModel) -> tuple[SideStates, float, float]:
-    """Side states `m` cycles behind the last of three `marks`; the error [V] at `current` [A], and that of shares [-].
+    """Side states `m` cycles behind the last of three `marks`; the error [V] at `current` [A], and the largest of a
+    share [-], in units of what a jump may get wrong.
 
     Shares that are left never become negative, thickness and charge never shrink.
     """
@@ -92,23 +97,26 @@ def extrapolate(marks: Sequence[Mark], m: int, current: float, cell: CellModel) 
         off = np.sum(area * np.abs(bend[THICKNESS])) / np.sum(area)
         at_work = float(np.sum(area * np.asarray(film.remaining(last.faces[THICKNESS]))))
         volts = float(off / float(film.conductivity) * current / at_work)
-        shares = float(np.sum(area * np.abs(bend[BURST_LEFT])) / np.sum(area))
+        shares = float(np.sum(area * np.abs(bend[BURST_LEFT])) / np.sum(area)) / SHARE
         if film.loss_thickness is not None:
-            shares = max(shares, float(off / float(film.loss_thickness)))
+            shares = max(shares, float(off / float(film.loss_thickness)) / SHARE)
         grown = np.maximum(states, np.asarray(last.faces))
+        thick = np.sum(area * grown[THICKNESS]) / np.sum(area)
+        if thick > 0.0:
+            shares = max(shares, float(off / thick) / FILM)
         grown[BURST_LEFT] = np.clip(states[BURST_LEFT], 0.0, np.asarray(last.faces[BURST_LEFT]))
         faces = jnp.asarray(grown)
     if first.carbon is not None and second.carbon is not None and last.carbon is not None:
         left, bend = _order(first.carbon, second.carbon, last.carbon, m)
         carbon = jnp.clip(left, 0.0, last.carbon)
-        shares = max(shares, float(jnp.sum(jnp.abs(bend)) / jnp.maximum(jnp.sum(cell.carbon_voxels), 1)))
+        shares = max(shares, float(jnp.sum(jnp.abs(bend)) / jnp.maximum(jnp.sum(cell.carbon_voxels), 1)) / SHARE)
     return SideStates(faces, carbon), volts, shares
 
 
-def closes(marks: Sequence[Mark]) -> bool:
-    """Whether the last cycle has brought the lithium back to where it was (`CLOSED`)."""
+def closes(marks: Sequence[Mark], cycles: int) -> bool:
+    """Whether as many cycles like the last one bring the lithium back to where it was (`CLOSED`)."""
     moved = marks[-1].throughput - marks[-2].throughput
-    return abs(marks[-1].passed.lithium - marks[-2].passed.lithium) <= CLOSED * moved
+    return cycles * abs(marks[-1].passed.lithium - marks[-2].passed.lithium) <= CLOSED * moved
 
 
 def propose(
@@ -128,11 +136,7 @@ def propose(
     """
     if cell.decomposition is None and cell.carbon is None:
         return None
-    if (
-        len(marks) < 3
-        or not closes(marks)
-        or any(b.number != a.number + 1 for a, b in zip(marks[-3:], marks[-2:], strict=False))
-    ):
+    if len(marks) < 3 or any(b.number != a.number + 1 for a, b in zip(marks[-3:], marks[-2:], strict=False)):
         return None
     position, length = marks[-1].position, marks[-1].position - marks[-2].position
     if length <= 0 or marks[-2].position - marks[-3].position != length:
@@ -141,7 +145,8 @@ def propose(
 
     def within(m: int) -> bool:
         side, volts, shares = extrapolate(marks, m, current, cell)
-        return volts <= tolerance and shares <= SHARE and consumed(side, marks, cell) <= SALT * salt
+        salted = consumed(side, marks, cell) <= SALT * salt
+        return volts <= tolerance and shares <= 1.0 and closes(marks, m) and salted
 
     if available < 1 or not within(1):
         return None

@@ -9,7 +9,7 @@ from simulator.constants import F
 from simulator.model.cell import C_E, STO, CellModel
 from simulator.model.residual import Flows, SideStates, true_contact
 from simulator.numerics.compilation import compiled
-from simulator.physics.contact import FaceCurrents, surface_stoichiometry
+from simulator.physics.contact import CONTACT_FLOOR, FaceCurrents, surface_stoichiometry
 from simulator.physics.decomposition.branch import BURST_LEFT, CHARGE, THICKNESS
 
 #: name -> (unit, long name) of the columns of the time series; zero without a side reaction.
@@ -82,7 +82,9 @@ def side_columns(side: SideStates, passed: Flows, contact: np.ndarray, cell: Cel
     if side.faces is not None:
         thickness = np.asarray(side.faces[THICKNESS])
         columns["film_thickness_mean"] = float(np.sum(thickness * contact) / np.sum(contact))
-        columns["film_thickness_max"] = float(np.max(thickness, where=contact > 0, initial=0.0))
+        # the floor of the contact keeps dead faces in the equations; nobody looks for a film there
+        live = (contact > 0) & (np.asarray(cell.contact_fraction) > CONTACT_FLOOR)
+        columns["film_thickness_max"] = float(np.max(thickness, where=live, initial=0.0))
         columns["contact_remaining"] = float(np.sum(contact) / np.sum(np.asarray(cell.pristine_contact)))
     return columns
 

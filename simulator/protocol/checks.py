@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from simulator.errors import ConfigError
+from simulator.protocol.current import RestStep
 from simulator.protocol.interface import Step
 
 #: [V] by which a voltage may lie outside the bounds: the rounding of one that was given against lithium.
@@ -18,7 +19,8 @@ def validate_protocol(
     turns voltages against lithium into voltages of the cell.
 
     **Raises:** ConfigError if a voltage lies outside the bounds, or if a step would end at once because the step before
-    it (rests between them aside) leaves the cell beyond its cut-off.
+    it (rests between them aside), a hold, a ramp or one in the other direction, leaves the cell beyond its cut-off. A
+    second charge up to a lower voltage is no error: at a smaller current the voltage falls back.
     """
     low, high = voltage_window
     previous: tuple[Step, float] | None = None
@@ -29,10 +31,9 @@ def validate_protocol(
                     f"Step {number}, {step.describe()!r}: the {name} is {volts:g} V of the cell, outside the "
                     f"safety limits [{low:g}, {high:g}] V. Change it or widen voltage_limits."
                 )
-        left = step.leaves(anode_potential)
-        if step.direction == 0 and left is None:
-            continue  # a rest
-        limit = step.cutoff(anode_potential)
+        if isinstance(step, RestStep):
+            continue
+        left, limit = step.leaves(anode_potential), step.cutoff(anode_potential)
         if previous is not None and limit is not None:
             _check_order(f"Step {number}, {step.describe()!r}", step, limit, *previous)
         previous = None if left is None else (step, left)

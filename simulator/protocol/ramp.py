@@ -65,13 +65,16 @@ class RampStep(SingleStep):
             if v is not None
         }
 
-    def leaves(self, anode_potential: float = 0.0) -> float:
-        """The end [V] of the cell."""
+    def leaves(self, anode_potential: float = 0.0) -> float | None:
+        """The end [V] of the cell; None with a limit of the current, which may end the ramp anywhere before."""
+        return None if self.current_limit is not None else self._end(anode_potential)
+
+    def _end(self, anode_potential: float) -> float:
         return of_cell(self.voltage, self.voltage_reference, anode_potential)
 
     def course(self, basis: Basis, voltage: float) -> Course:
         """The voltage as a function of time, from its start or the present one."""
-        end = self.leaves(basis.anode_potential)
+        end = self._end(basis.anode_potential)
         start = voltage if self.start is None else of_cell(self.start, self.voltage_reference, basis.anode_potential)
         seconds = abs(end - start) / self.rate
         cutoffs: tuple[CutOff, ...] = ()

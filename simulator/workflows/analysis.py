@@ -25,6 +25,15 @@ class PulseResistance(NamedTuple):
     resistance: float
 
 
+def jumped_rows(series: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The rows (rows,) of a run that stand for cycles jumped over: each the only one of its step, without current, at
+    the end of a time that no other row shows. Steps of a run begin right where the one before ends."""
+    time, number = series["test_time_second"], series["step_count"]
+    begins = np.diff(number, prepend=-1.0) != 0
+    alone = begins & np.append(begins[1:], True)
+    return alone & (np.diff(time, prepend=time[:1]) > 0) & (series["current_ampere"] == 0)
+
+
 def pulse_resistance(run: Curve, after: float = 10.0) -> list[PulseResistance]:
     r"""Resistance of every change of current, `after` [s] it: $R = A\,[V(t+\Delta t)-V(t^-)]/[I(t^+)-I(t^-)]$.
 
@@ -39,10 +48,8 @@ def pulse_resistance(run: Curve, after: float = 10.0) -> list[PulseResistance]:
     time, volts, current = (series[n] for n in ("test_time_second", "voltage_volt", "current_ampere"))
     number, ocv = series["step_count"], series.get("ocv_volt", np.full(time.size, np.nan))
     found = []
-    begins = np.diff(number, prepend=-1.0) != 0
-    # steps begin right where the one before ends; the row of a jump over cycles is the end of what it stands for
-    jumped = begins & (np.diff(time, prepend=time[:1]) > 0)
-    for k in np.flatnonzero(begins):
+    jumped = jumped_rows(series)
+    for k in np.flatnonzero(np.diff(number, prepend=-1.0) != 0):
         if k and jumped[k - 1]:
             continue
         # before the first row: open circuit, no current

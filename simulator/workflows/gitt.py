@@ -10,7 +10,7 @@ import numpy as np
 from simulator.errors import ConfigError
 from simulator.protocol.half_cycles import flowing
 from simulator.units import parse_length
-from simulator.workflows.analysis import Curve
+from simulator.workflows.analysis import Curve, jumped_rows
 
 _STEADY = 1e-6  # relative change of the current within a pulse; a hold at constant voltage is none
 
@@ -123,7 +123,7 @@ def _pulses(series: Mapping[str, np.ndarray]) -> Iterator[_Pulse]:
         return
     starts = np.flatnonzero(np.diff(number, prepend=np.nan) != 0).tolist()
     steps = list(pairwise([*starts, time.size]))
-    moving = flowing(current) != 0
+    moving = (flowing(current) != 0) | jumped_rows(series)  # what passed in cycles jumped over is no rest
     for k, (a, b) in enumerate(steps[:-1]):
         constant = moving[a:b].all() and np.ptp(current[a:b]) <= _STEADY * abs(current[a])
         rests_after = not moving[slice(*steps[k + 1])].any()

@@ -190,7 +190,9 @@ def judge_life(runs: Results) -> Finding:
         return Finding(_accept(holds), f"{cycle:.0f} cycles", f"stated: {stated}")
     text = f"{100.0 * left[-1]:.2f} % left after {number[-1]:.0f} cycles; stated: {100.0 * kept:g} % after {stated}"
     if run.status not in ("finished", *RESUMABLE):
-        return Finding("reject", f"stopped after {number[-1]:.0f} cycles ({run.status})", text)
+        # where death is what was stated, a cell that cannot go on is dead
+        timely = kept <= _NOTHING_LEFT and stated / _FACTOR <= number[-1] <= stated * _FACTOR
+        return Finding(_accept(timely), f"stopped after {number[-1]:.0f} cycles ({run.status})", text)
     decided = number[-1] >= stated * _FACTOR
     return Finding("reject" if decided else "not run", f"more than {number[-1]:.0f} cycles", text)
 

@@ -10,10 +10,8 @@ import pytest
 
 from simulator.constants import F
 from simulator.model import SolverOptions, simulate
-from simulator.model.interface import interface_resistance
-from simulator.model.newton import NewtonOptions
-from simulator.model.residual import SideStates
-from simulator.model.timestep import consistent_state, resting_state
+from simulator.model.interface import interface_resistance, side_columns
+from simulator.model.residual import Flows, SideStates
 from simulator.physics.decomposition.branch import BURST_LEFT, CHARGE, THICKNESS
 
 #: the same program without any loss of contact
@@ -141,6 +139,34 @@ def test_losses_still_add_up_to_the_voltage(cycled):
     assert np.max(np.abs(gap[stepped])) < 2e-8  # Newton leaves 1e-6 of the current on some millivolts
 
 
+def test_the_largest_film_is_that_of_faces_with_contact(tiny):
+    """The floor of the contact keeps dead faces in the equations, where nothing slows the film down."""
+    cell = tiny.oxidising({"contact.fraction": 0.5})
+    faces = cell.model.faces
+    thickness = np.linspace(1e-9, 2e-9, faces.area.size)
+    last = int(np.flatnonzero(np.asarray(faces.valid))[-1])
+    dead = eqx.tree_at(lambda m: m.contact_fraction, cell.model, cell.model.contact_fraction.at[last].set(0.0))
+    initial = cell.initial_side()
+    side = initial._replace(faces=initial.faces.at[THICKNESS].set(thickness))
+    for model, thickest in ((cell.model, last), (dead, last - 1)):
+        columns = side_columns(side, Flows(), np.asarray(model.pristine_contact), model)
+        assert columns["film_thickness_max"] == thickness[thickest]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"decomposition.burst_charge": 20.0}, "decomposition.burst_charge = 20 has no effect"),
+        ({"contact.loss_thickness": 1e-8}, "contact.loss_thickness = 1e-08 has no effect.*set .* to inf"),
+        ({"carbon_oxidation.j_ref": 1e-4}, "carbon_oxidation.j_ref = 0.0001 A/m2 has no effect: no cbd voxel"),
+    ],
+)
+def test_a_side_reaction_that_would_silently_do_nothing_warns(tiny, settings, message):
+    phases = np.where(tiny.phases == 2, 3, tiny.phases) if "carbon" in message else None  # electrolyte for binder
+    with pytest.warns(UserWarning, match=message):
+        tiny.cell(settings, phases=phases)
+
+
 def test_a_law_without_current_equals_a_run_without_the_branch_to_the_last_bit(tiny):
     off, none = tiny.cell({"decomposition.law": "delithiation", "decomposition.j_ref": 0.0}), tiny.cell()
     assert off.model.decomposition is None
@@ -180,17 +206,22 @@ def test_with_beta_zero_a_run_does_not_see_y0(tiny):
         np.testing.assert_array_equal(a.timeseries[name], b.timeseries[name], err_msg=name)
 
 
-def test_interface_resistance_is_the_written_sum(tiny, cycled):
-    """Against the sum over the faces with derivatives by differences of the written Butler-Volmer relation."""
-    cell = tiny.oxidising(KEPT)
-    model = cell.model
-    rest = resting_state(cell.initial_fields(), cell.initial_side(), model)
-    state, _ = consistent_state(rest, tiny.drive(0.5 * cell.one_c), model, 0.5 * cell.one_c, NewtonOptions())
+@pytest.mark.parametrize("grown", [False, True])
+def test_interface_resistance_is_the_written_sum(ladder, grown):
+    """Against the sum over the faces with derivatives by differences of the written Butler-Volmer relation: right after
+    a current is switched on, and with a film that has cost a third of the contact."""
+    cell, before, runs = ladder
+    model, state = cell.model, runs[40][0] if grown else before
     am, ion = model.gather(state.u)
     sides = model.face_sides(am, ion, state.side.faces)
-    p, k, branch = model.parameters, model.kinetics, model.decomposition
+    p, k, branch, faces = model.parameters, model.kinetics, model.decomposition, model.faces
+    thickness = np.asarray(state.side.faces[THICKNESS])
+    if grown:
+        assert np.min(thickness, where=np.asarray(faces.valid), initial=1.0) > 0.5e-9
+    live = model.contact_fraction * np.exp(-thickness / 8e-9)
+    film = cell.value("film.resistance_init") + thickness / 1e-6
     j = state.j.intercalation
-    surface = am[2] - sides.weight * sides.contact * sides.h_am / (2 * sides.diffusivity * F * p.c_s_max) * j
+    surface = am[2] - sides.weight * live * sides.h_am / (2 * sides.diffusivity * F * p.c_s_max) * j
     j0 = k.exchange_current(surface, ion[3])
     f, h = F / (8.31446261815324 * 333.15), 1e-5
     eta = k.overpotential(j / j0, p.temperature)
@@ -198,17 +229,15 @@ def test_interface_resistance_is_the_written_sum(tiny, cycled):
 
     def current(shift):
         bv = j0 * (jnp.exp(0.4 * f * (eta + shift)) - jnp.exp(-0.6 * f * (eta + shift)))
-        ox = branch.law.current(E + shift, surface, 0.0 * E, p.temperature)
+        ox = branch.law.current(E + shift, surface, thickness, p.temperature)
         burst = 0.05 * jnp.exp(0.5 * f * (E + shift - 3.75)) * state.side.faces[BURST_LEFT]
         return bv + ox + burst
 
     g = (current(h) - current(-h)) / (2 * h)
-    area = np.asarray(model.pristine_contact)
-    expected = 1.0 / np.sum(area * np.asarray(g / (1.0 + sides.film_resistance * g)))
+    area = np.where(faces.valid, faces.area * faces.weight * live, 0.0)
+    expected = 1.0 / np.sum(area * np.asarray(g / (1.0 + film * g)))
     # central differences: (f h)^2 / 6 = 2e-8
     assert interface_resistance(state.u, state.j, state.side, model) == pytest.approx(expected, rel=1e-6)
-    columns = cycled[1].timeseries["interface_resistance_ohm_m2"]
-    assert np.all(columns > 0)
 
 
 def test_a_run_goes_on_from_its_checkpoint_to_the_last_bit(tiny, cycled):

@@ -229,6 +229,9 @@ def test_charge_cutoff_must_lie_above_the_discharge_cutoff_next_to_it(protocol):
         ["Charge at C/10 until 4.2 V", "Hold at 4.4 V for 1 h", "Discharge at C/10 until 4.3 V"],
         ["Charge at C/10 until 4.2 V", "Hold at 4.2 V until C/50", "Charge at C/5 until 4.2 V"],
         ["Charge at C/10 until 4.2 V", "Ramp to 3 V at 1 mV/s", "Charge at C/10 until 3.5 V"],
+        # the current may end the ramp at any voltage before 4.2 V
+        ["Ramp to 4.2 V at 1 mV/s or until C/2", "Charge at C/10 until 4.0 V"],
+        ["Charge at C/10 until 4.2 V", "Ramp to 4.4 V at 1 mV/s or until C/2", "Discharge at C/10 until 4.3 V"],
     ],
 )
 def test_protocols_without_contradiction_pass(protocol):

@@ -64,6 +64,24 @@ def titrate(tau, excess, *, pulses=3, sign=1, rest=2.0):
     return SimpleNamespace(timeseries=series, area=1.0)
 
 
+def test_cycles_that_were_jumped_over_are_no_rest():
+    """Two pulses, a jump of forty cycles, two pulses: the one right behind the jump has no rest before it."""
+    run = titrate(tau=0.05 * R**2 / D, excess=_slab, pulses=4)
+    series = run.timeseries
+    late = series["step_count"] > 4
+    row = {name: values[late][:1] for name, values in series.items()}
+    row |= {"test_time_second": row["test_time_second"] + 9e9, "step_count": np.array([40.0])}
+    row["current_ampere"] = np.zeros(1)
+    behind = {name: values[late] for name, values in series.items()}
+    behind["test_time_second"] = behind["test_time_second"] + 9e9
+    behind["step_count"] = behind["step_count"] + 40
+    jumped = {name: np.concatenate([series[name][~late], row[name], behind[name]]) for name in series}
+    found = gitt(SimpleNamespace(timeseries=jumped, area=1.0), particle_radius=3 * R)
+    np.testing.assert_array_equal(found.step, [1, 3, 47])
+    whole = gitt(run, particle_radius=3 * R)
+    np.testing.assert_allclose(found.D1, whole.D1[[0, 1, 3]], rtol=1e-9)
+
+
 def test_a_slab_gives_its_diffusivity_back():
     # V/S of a slab is its thickness R, of a sphere R/3. Until D t/R^2 = 0.05 the surface feels nothing of the far side:
     # exp(-1/0.05) = 2e-9, twice through the slab. A rest of 2 R^2/D leaves exp(-2 pi^2) = 3e-9 of the gradient.

@@ -133,6 +133,12 @@ def test_a_cell_that_stops_before_its_time_is_rejected(tmp_path: Path) -> None:
     assert (found.verdict, found.number) == ("reject", "stopped after 3 cycles (voltage_limit)")
 
 
+@pytest.mark.parametrize(("last", "verdict"), [(15, "reject"), (16, "accept"), (64, "accept"), (65, "reject")])
+def test_a_cell_that_cannot_go_on_is_dead_where_death_is_stated(tmp_path: Path, last: int, verdict: str) -> None:
+    run = cycled(tmp_path / "cal", {1: 100.0, last: 60.0, last + 1: 10.0}, "salt_depleted")  # Cal: dead after 32 cycles
+    assert an2023.judge_life({"cal": run}).verdict == verdict
+
+
 def test_fading_cells_are_ordered_after_the_cycles_that_all_have(tmp_path: Path) -> None:
     names = ("cal", "hot_cal", "pca")
     data = ({1: 100.0, 16: 90.0, 17: 20.0}, {1: 100.0, 16: 95.0}, {1: 100.0, 21: 96.0})  # pca: 97 % in cycle 16
