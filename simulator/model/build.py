@@ -195,16 +195,30 @@ def _warn_of_little_contact(contact: Array, interface: Interface) -> None:
 
 def _warn_of_side_reactions_without_place(value: Mapping[str, Any], phase: np.ndarray, active: np.ndarray) -> None:
     """Settings that would silently do nothing. A warning: the run without the law is the null model of one with it."""
-    if value["decomposition.law"] == "none":
-        switches = {"decomposition.burst_charge": 0.0, "contact.loss_thickness": float("inf")}
-        for name, off in switches.items():
-            if not is_traced(value[name]) and value[name] != off:
-                warnings.warn(
-                    f"{name} = {value[name]:g} has no effect with decomposition.law = none. Choose a law (its j_ref "
-                    f"may be 0), or set {name} to {off:g}.",
-                    UserWarning,
-                    stacklevel=3,
-                )
+
+    def zero(name: str) -> bool:
+        return not is_traced(value[name]) and value[name] == 0
+
+    no_law = value["decomposition.law"] == "none"
+    idle = {  # setting -> (value that switches it off, whether it does nothing, what it needs)
+        "decomposition.burst_charge": (
+            0.0,
+            no_law or zero("decomposition.burst_j_ref"),
+            "a decomposition.law (its j_ref may be 0) and decomposition.burst_j_ref > 0",
+        ),
+        "contact.loss_thickness": (
+            float("inf"),
+            no_law or zero("decomposition.j_ref"),
+            "a film, which grows with a decomposition.law and decomposition.j_ref > 0",
+        ),
+    }
+    for name, (off, nothing, needs) in idle.items():
+        if nothing and not is_traced(value[name]) and value[name] != off:
+            warnings.warn(
+                f"{name} = {value[name]:g} has no effect: it needs {needs}. Choose them, or set {name} to {off:g}.",
+                UserWarning,
+                stacklevel=3,
+            )
     carbon = value["carbon_oxidation.j_ref"]
     if not is_traced(carbon) and carbon > 0 and not np.any((phase == CBD) & active[PHI_S] & active[PHI_E]):
         warnings.warn(

@@ -19,7 +19,7 @@ SIDE_COLUMNS: dict[str, tuple[str, str]] = {
     "carbon_coulomb": ("C", "Charge of the electrolyte oxidised on carbon"),
     "salt_lost_mole": ("mol", "Anions consumed"),
     "film_thickness_mean": ("m", "Thickness of the film, mean over the contact"),
-    "film_thickness_max": ("m", "Thickness of the film, largest"),
+    "film_thickness_max": ("m", "Thickness of the film, largest on any face with contact"),
     "contact_remaining": ("1", "Contact area / contact area of the pristine cell"),
     "interface_resistance_ohm_m2": (
         "ohm m^2",

@@ -35,12 +35,14 @@ def validate_protocol(
             continue
         left, limit = step.leaves(anode_potential), step.cutoff(anode_potential)
         if previous is not None and limit is not None:
-            _check_order(f"Step {number}, {step.describe()!r}", step, limit, *previous)
+            arrived = previous[0].cutoff(anode_potential) is None  # a hold or a ramp, which ends where it is asked to
+            _check_order(f"Step {number}, {step.describe()!r}", step, limit, *previous, arrived)
         previous = None if left is None else (step, left)
 
 
-def _check_order(where: str, step: Step, limit: float, before: Step, left: float) -> None:
-    """ConfigError if `step` ends at once: its cut-off `limit` [V] against where the step before it `left` the cell."""
+def _check_order(where: str, step: Step, limit: float, before: Step, left: float, arrived: bool) -> None:
+    """ConfigError if `step` ends at once: its cut-off `limit` [V] against where the step before it `left` the cell, or,
+    unless it `arrived` there, may have left it."""
     if step.direction == -before.direction:
         charge, discharge = (limit, left) if step.direction > 0 else (left, limit)
         if charge <= discharge:
@@ -49,7 +51,7 @@ def _check_order(where: str, step: Step, limit: float, before: Step, left: float
                 f"step next to it ({before.describe()!r}), or the step ends at once. Exchange or "
                 "correct the two voltages."
             )
-    elif before.direction == 0 and (limit < left if step.direction > 0 else limit >= left):
+    elif arrived and (limit < left if step.direction > 0 else limit >= left):
         raise ConfigError(
             f"{where}: its cut-off {limit:g} V is passed already, because {before.describe()!r} before it leaves the "
             f"cell at {left:g} V. Correct one of the two voltages."

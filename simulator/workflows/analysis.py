@@ -26,12 +26,11 @@ class PulseResistance(NamedTuple):
 
 
 def jumped_rows(series: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The rows (rows,) of a run that stand for cycles jumped over: each the only one of its step, without current, at
-    the end of a time that no other row shows. Steps of a run begin right where the one before ends."""
+    """The rows (rows,) of a run that stand for cycles jumped over: without current, and the first that shows anything
+    of the time and the steps before it."""
     time, number = series["test_time_second"], series["step_count"]
-    begins = np.diff(number, prepend=-1.0) != 0
-    alone = begins & np.append(begins[1:], True)
-    return alone & (np.diff(time, prepend=time[:1]) > 0) & (series["current_ampere"] == 0)
+    missing = np.diff(number, prepend=number[:1]) > 1  # a cycle has two steps or more
+    return missing & (np.diff(time, prepend=time[:1]) > 0) & (series["current_ampere"] == 0)
 
 
 def pulse_resistance(run: Curve, after: float = 10.0) -> list[PulseResistance]:

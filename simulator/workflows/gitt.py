@@ -123,11 +123,12 @@ def _pulses(series: Mapping[str, np.ndarray]) -> Iterator[_Pulse]:
         return
     starts = np.flatnonzero(np.diff(number, prepend=np.nan) != 0).tolist()
     steps = list(pairwise([*starts, time.size]))
-    moving = (flowing(current) != 0) | jumped_rows(series)  # what passed in cycles jumped over is no rest
+    moving = flowing(current) != 0
+    rests = ~moving & ~jumped_rows(series)  # in cycles jumped over there was a current
     for k, (a, b) in enumerate(steps[:-1]):
         constant = moving[a:b].all() and np.ptp(current[a:b]) <= _STEADY * abs(current[a])
-        rests_after = not moving[slice(*steps[k + 1])].any()
-        rests_before = k == 0 or not moving[slice(*steps[k - 1])].any()
+        rests_after = rests[slice(*steps[k + 1])].all()
+        rests_before = k == 0 or rests[slice(*steps[k - 1])].all()
         if not (constant and rests_after and rests_before):
             continue
         # before the first row: open circuit at the stoichiometry of the start

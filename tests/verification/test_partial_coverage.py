@@ -136,8 +136,8 @@ def covered_sphere(
     share = np.where(valid, share_in_cap(middle, normal, f), 0.0)
 
     # The rest of the surface is not live. Its contact fraction alone would not do: the floor of 1e-9 times the
-    # exp(0.65 V F/2RT) = 3e5 of a surface that is still full of lithium at 4.2 V leaks up to half a per
-    # cent of the current beside a small cap.
+    # exp(0.65 V F/2RT) = 8e4 of a surface that is still full of lithium at 4.2 V leaks 0.2 % of the current beside the
+    # smallest cap.
     live = share > 0.0
     past_end = sum(int(np.prod(face_shape(cell.model.shape, axis))) for axis in range(3))
     area = np.where(live, np.asarray(faces.area), 0.0)

@@ -11,7 +11,8 @@ from simulator.materials.parameter_sets.schema import Parameter
 _FADE = (
     "estimate: with the open-circuit curve of NMC811 +- 20 mV and the other values as here it gives 0.27 C/m2 in a "
     "C/10 cycle to 4.2 V, which is what the fade of a cathode that lives 32 cycles asks for (An et al. 2023, "
-    "doi:10.1002/adfm.202305186). Tied to beta: 4e-4 with 0, 2.4e-5 with 0.5, 7.3e-8 with 1.5, 3.9e-9 with 2"
+    "doi:10.1002/adfm.202305186). Tied to beta: 4e-4 with 0 (1.9e-4 in the first cycles of a resolved cathode with "
+    "little contact), 2.4e-5 with 0.5, 7.3e-8 with 1.5, 3.9e-9 with 2"
 )
 _TREND = (
     "estimate: computed energies of LixNMC811 with LiTFSI fall monotonically with delithiation (An et al. 2023), the "
@@ -76,6 +77,6 @@ def sulfide_oxidation() -> dict[str, Parameter]:
             5.0, "C/m2", "estimate: a few nanometres of electrolyte next to the carbon"
         ),
         "carbon_oxidation.specific_area": Parameter(
-            1e6, "1/m", "estimate: 3.5 vol% of 150 nm fibres, 4/d each; their share in Hu et al. 2024"
+            1e6, "1/m", "estimate: 4 vol% of the cbd are 150 nm fibres, 4/d each"
         ),
     }

@@ -191,8 +191,9 @@ def judge_life(runs: Results) -> Finding:
     text = f"{100.0 * left[-1]:.2f} % left after {number[-1]:.0f} cycles; stated: {100.0 * kept:g} % after {stated}"
     if run.status not in ("finished", *RESUMABLE):
         # where death is what was stated, a cell that cannot go on is dead
-        timely = kept <= _NOTHING_LEFT and stated / _FACTOR <= number[-1] <= stated * _FACTOR
-        return Finding(_accept(timely), f"stopped after {number[-1]:.0f} cycles ({run.status})", text)
+        lasted = run.timeseries["cycle_count"][-1] - 1  # those jumped over too
+        timely = kept <= _NOTHING_LEFT and stated / _FACTOR <= lasted <= stated * _FACTOR
+        return Finding(_accept(timely), f"stopped after {lasted:.0f} cycles ({run.status})", text)
     decided = number[-1] >= stated * _FACTOR
     return Finding("reject" if decided else "not run", f"more than {number[-1]:.0f} cycles", text)
 

@@ -138,15 +138,21 @@ def test_a_short_run_with_one_jump_balances_and_numbers_what_it_left_out(slow_ce
     for name in ("decomposed_coulomb", "film_thickness_mean"):
         second, third, fifth = (series[name][series["cycle_count"] == k][-1] for k in (2, 3, 5))
         assert 1.8 * (third - second) < fifth - third < 2.0 * (third - second), name
-    assert series["voltage_volt"][-1] == pytest.approx(3.77, abs=1e-4)
     np.testing.assert_array_equal(cycle_table(run)["cycle [-]"], [1, 2, 3, 6])
 
 
 @pytest.fixture(scope="module")
 def runs(slow_cell):
     """Fourteen cycles, all of them computed and with jumps."""
-    options = {jump: SolverOptions(dt_init=20.0, cycle_jump=jump, cycle_jump_tol=2e-5) for jump in (0, 4)}
+    options = {jump: SolverOptions(dt_init=20.0, cycle_jump=jump) for jump in (0, 4)}
     return {jump: simulate(slow_cell, [CYCLE] * 14, rtol=RTOL, options=o) for jump, o in options.items()}
+
+
+def at_10_s(run, step):
+    """Voltage [V] 10 s after the begin of `step`, where every run holds a row."""
+    time, rows = run.time, run.timeseries["step_count"] == step
+    (row,) = np.flatnonzero(rows & (np.abs(time - time[rows][0] - 10.0) < 1e-6))
+    return float(run.voltage[row])
 
 
 @pytest.mark.slow
@@ -160,10 +166,12 @@ def test_a_run_with_jumps_ends_like_one_without(runs):
     # the voltage within the error that the jumps claim, and what the time steps are allowed
     claimed = jumped.stats["jump_error_volt"]
     assert 0 < claimed < 2e-3
-    assert abs(series["voltage_volt"][0] - series["voltage_volt"][1]) <= claimed + 5e-4
-    # what a film wrong by the claimed voltage grows otherwise, and the time steps, whose errors are held to 1 %
+    for step in (27, 28):
+        volts = [at_10_s(run, step) for run in (full, jumped)]
+        assert abs(volts[0] - volts[1]) <= claimed + 1e-5
+    # each jump is held to 5 % of the film by an estimate that is far above what a smooth film does
     for name in ("decomposed_coulomb", "film_thickness_mean", "burst_coulomb", "interface_resistance_ohm_m2"):
-        assert series[name][1] == pytest.approx(series[name][0], rel=0.01), name
+        assert series[name][1] == pytest.approx(series[name][0], rel=2e-3), name
     # of lithium the jumped cycles keep what they had; a cycle gains or loses less than half a per cent of its charge
     assert series["sto_mean"][1] == pytest.approx(series["sto_mean"][0], abs=2e-3)
 
@@ -250,7 +258,7 @@ def test_a_run_is_resumed_between_two_jumps_to_the_last_bit(slow_cell, runs):
                 saved.append(checkpoint())
 
     saved = []
-    options = SolverOptions(dt_init=20.0, cycle_jump=4, cycle_jump_tol=2e-5)
+    options = SolverOptions(dt_init=20.0, cycle_jump=4)
     simulate(slow_cell, [CYCLE] * 14, rtol=RTOL, options=options, recorder=Keep())
     for checkpoint in saved:
         again = simulate(slow_cell, [CYCLE] * 14, rtol=RTOL, options=options, checkpoint=checkpoint)

@@ -243,10 +243,13 @@ def test_protocols_without_contradiction_pass(protocol):
     [
         ["Hold at 4 V until C/20", "Rest for 1 h", "Discharge at C/10 until 4 V"],
         ["Hold at 4 V until C/20", "Charge at C/10 until 3.9 V"],
+        ["Ramp to 4 V at 1 mV/s", "Charge at C/10 until 3.9 V"],
+        ["Ramp from 3 V to 4 V at 1 mV/s", "Charge at C/10 until 3.9 V"],
+        ["Ramp from 4.2 V to 4 V at 1 mV/s", "Discharge at C/10 until 4.1 V"],
     ],
 )
-def test_cutoff_must_not_be_passed_by_the_hold_before_it(protocol):
-    with pytest.raises(ConfigError, match=r"is passed already, because 'Hold at 4 V.*leaves the cell at 4 V"):
+def test_cutoff_must_not_be_passed_by_the_hold_or_ramp_before_it(protocol):
+    with pytest.raises(ConfigError, match=r"is passed already, because '(Hold|Ramp) .*leaves the cell at 4 V"):
         validate_protocol(parse_protocol(protocol), voltage_window=(2.0, 4.5))
 
 

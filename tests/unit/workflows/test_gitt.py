@@ -78,8 +78,19 @@ def test_cycles_that_were_jumped_over_are_no_rest():
     jumped = {name: np.concatenate([series[name][~late], row[name], behind[name]]) for name in series}
     found = gitt(SimpleNamespace(timeseries=jumped, area=1.0), particle_radius=3 * R)
     np.testing.assert_array_equal(found.step, [1, 3, 47])
+    assert np.all(found.current > 0)
     whole = gitt(run, particle_radius=3 * R)
     np.testing.assert_allclose(found.D1, whole.D1[[0, 1, 3]], rtol=1e-9)
+
+
+def test_a_measured_rest_may_have_one_row():
+    """Cyclers that log the end of a rest alone: a gap in time, but none in the steps."""
+    run = titrate(tau=0.05 * R**2 / D, excess=_slab)
+    series = run.timeseries
+    first = np.diff(series["step_count"], prepend=0) != 0
+    kept = ~(first & (series["current_ampere"] == 0))
+    found = gitt(SimpleNamespace(timeseries={n: v[kept] for n, v in series.items()}, area=1.0), particle_radius=3 * R)
+    np.testing.assert_array_equal(found.D1, gitt(run, particle_radius=3 * R).D1)
 
 
 def test_a_slab_gives_its_diffusivity_back():

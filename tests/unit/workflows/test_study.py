@@ -135,7 +135,7 @@ def test_a_cell_that_stops_before_its_time_is_rejected(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("last", "verdict"), [(15, "reject"), (16, "accept"), (64, "accept"), (65, "reject")])
 def test_a_cell_that_cannot_go_on_is_dead_where_death_is_stated(tmp_path: Path, last: int, verdict: str) -> None:
-    run = cycled(tmp_path / "cal", {1: 100.0, last: 60.0, last + 1: 10.0}, "salt_depleted")  # Cal: dead after 32 cycles
+    run = cycled(tmp_path / "cal", {1: 100.0, 9: 60.0, last + 1: 10.0}, "salt_depleted")  # Cal: dead after 32 cycles
     assert an2023.judge_life({"cal": run}).verdict == verdict
 
 
