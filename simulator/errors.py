@@ -16,6 +16,14 @@ class ConvergenceError(RuntimeError):
     """An iteration ended before the accuracy asked for was reached. The message holds what was reached."""
 
 
+class RunStopped(RuntimeError):
+    """A run ended, by physics or numerics, before what was asked of it. The message says where and why."""
+
+
+class TransformError(TypeError):
+    """A transformation of JAX that a function does not support. The message names what to use."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'a' or 'b'?` for a mistyped `name`, or the list of all `known` names."""
     names = sorted(known)

@@ -71,17 +71,10 @@ class Cell:
     def initial_fields(self) -> jnp.ndarray:
         """Fields (4, nz, ny, nx) at rest: sto_init, c_e_init, open circuit, electrolyte at the anode's zero."""
         m, p = self.model, self.model.parameters
-        sto = jnp.where(m.phase == AM, float(self.value("sto_init")), 0.5)
-        rest = p.ocp(jnp.asarray(float(self.value("sto_init"))), p.temperature)
-        phi_e = -float(self.value("anode.potential"))
-        return jnp.stack(
-            [
-                jnp.broadcast_to(rest + phi_e, m.shape),
-                jnp.full(m.shape, phi_e),
-                sto,
-                jnp.broadcast_to(p.c_e_init, m.shape),
-            ]
-        )
+        sto_init, phi_e = _scalar(self.value("sto_init")), -_scalar(self.value("anode.potential"))
+        rest = p.ocp(sto_init, p.temperature)
+        sto = jnp.where(m.phase == AM, sto_init, 0.5)
+        return jnp.stack([jnp.broadcast_to(a, m.shape) for a in (rest + phi_e, phi_e, sto, p.c_e_init)])
 
     def initial_side(self) -> SideStates:
         """States of the side reactions of a pristine cell."""

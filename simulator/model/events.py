@@ -1,5 +1,6 @@
 """What ends a protocol step or a run: cut-offs, safety bounds, the ends of the salt's range."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class Reading(NamedTuple):
 class Event:
     """A bound: `excess(reading)` > 0 beyond it, located to `tolerance`, both in `unit`.
 
-    `status` None: the protocol step ends; else the run ends with that status and `message`.
+    `status` None: the protocol step ends; else the run ends with that status and `message`. `cutoff`: the same as a
+    limit of voltage or current, None if it is one of the salt.
     """
 
     excess: Callable[[Reading], float]
@@ -44,6 +46,7 @@ class Event:
     unit: str
     status: str | None
     message: str
+    cutoff: CutOff | None = None
 
 
 #: quantity of a cut-off -> (how it is read, tolerance of a limit, unit)
@@ -57,7 +60,9 @@ def _cutoff(cutoff: CutOff) -> Event:
     """The end of a step at a cut-off."""
     read, tolerance, unit = _QUANTITIES[cutoff.quantity]
     sign, limit = (1.0 if cutoff.above else -1.0), cutoff.limit
-    return Event(lambda r: sign * (read(r) - limit), tolerance(limit), unit, None, f"Cut-off {limit:.6g} {unit}.")
+    return Event(
+        lambda r: sign * (read(r) - limit), tolerance(limit), unit, None, f"Cut-off {limit:.6g} {unit}.", cutoff
+    )
 
 
 def step_events(course: Course, cell: Cell) -> list[Event]:
@@ -65,9 +70,10 @@ def step_events(course: Course, cell: Cell) -> list[Event]:
     low, high = cell.value("voltage_limits")
     events = [_cutoff(cutoff) for cutoff in course.cutoffs]
     if course.control == "current":  # an imposed voltage was checked before the run
-        above, below = f"Voltage above {high:g} V.", f"Voltage below {low:g} V."
-        events.append(Event(lambda r: r.voltage - high, VOLTAGE_TOLERANCE, "V", "voltage_limit", above))
-        events.append(Event(lambda r: low - r.voltage, VOLTAGE_TOLERANCE, "V", "voltage_limit", below))
+        for limit, above, text in ((high, True, "above"), (low, False, "below")):
+            same = _cutoff(CutOff("voltage", limit, above))
+            message = f"Voltage {text} {limit:g} V."
+            events.append(dataclasses.replace(same, status="voltage_limit", message=message))
     if cell.model.binary:
         c_init = float(cell.value("electrolyte.c_e_init"))
         floor, near = DEPLETED * c_init, SALT_TOLERANCE * c_init

@@ -248,6 +248,15 @@ def _rebalanced(u, imbalance: Array, response: Response, gamma_dt, drive: Drive,
     return u + jnp.where(cell.active, shift[:, None, None, None] * jnp.stack([ones, ones, ones, shape]), 0.0)
 
 
+def preconditioned(
+    u: Array, j: FaceCurrents, history: History, gamma_dt: Array, drive: Drive, cell: CellModel, dtype: jnp.dtype
+) -> Preconditioner:
+    """The Jacobian of a solved stage with its preconditioner, in `dtype`, by the programs of `solve_stage`."""
+    evaluation, _ = _evaluate(u, history, gamma_dt, drive, cell, j, jnp.ones(()))
+    jacobian, _ = _linearise(u, evaluation.total, history, gamma_dt, drive, cell, dtype)
+    return _precondition(jacobian, cell, dtype)
+
+
 def _balanced(total: Totals, allowed: float) -> bool:
     """Whether every conserved sum is closed to `allowed` [A], or to what float64 resolves."""
     return bool(np.all(np.abs(total.imbalance) <= np.maximum(allowed, np.asarray(total.rounding))))

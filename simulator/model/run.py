@@ -28,6 +28,7 @@ from simulator.model.residual import Flows
 from simulator.model.solution import Recorder, Solution
 from simulator.model.step_size import after_rejection, after_success
 from simulator.model.stuck import nearly_depleted, no_step
+from simulator.model.tape import Part, Tape
 from simulator.model.timestep import GAMMA, ErrorScales, State, attempt, consistent_state, resting_state
 from simulator.model.timestep import Step as TimeStep
 from simulator.model.validity import beyond_validity
@@ -53,6 +54,7 @@ class Run:
         recorder: Recorder | None,
         callback: Callable[[Progress], None] | None,
         fingerprint: str,
+        tape: Tape | None = None,
     ) -> None:
         self.cell, self.steps, self.options, self.fingerprint = cell, steps, options, fingerprint
         self.newton: NewtonOptions = options.newton()
@@ -63,7 +65,8 @@ class Run:
         self.records = Records(self.observer, fields, recorder)
         self.c_init = float(cell.value("electrolyte.c_e_init"))
         self.scales = ErrorScales(voltage=0.2 * rtol, sto=rtol, c_e=rtol * self.c_init, side=10.0 * rtol)
-        self.now = Moment(resting_state(cell.initial_fields(), cell.initial_side(), cell.model))
+        initial, self.tape = cell.initial_fields() if tape is None else jax.numpy.asarray(tape.initial), tape
+        self.now = Moment(resting_state(initial, cell.initial_side(), cell.model))
         self.start: Inventory = self.observer.inventory(self.now.state)
         self.counts = dict.fromkeys(
             ("steps", "rejected_steps", "implicit_solves", "newton_iterations", "krylov_iterations", "jumped_cycles"), 0
@@ -87,6 +90,8 @@ class Run:
             if not now.begun:
                 if now.part == 0 and self._jumped(now.cycle.enter(leg.course.direction).number):
                     continue
+                if self.tape is not None:
+                    self.tape.parts.append(Part(now.position, now.part, now.stopped, now.state.voltage))
                 self._begin(leg)
             self._through(leg)
             self.now = dataclasses.replace(self.now, number=now.number + 1, part=now.part + 1, begun=False)
@@ -148,7 +153,8 @@ class Run:
         """Potentials under what is imposed from now on, `since` [s] after the begin of `leg`, with `changes` of the
         moment; the cut-off that ends the part of the step at once, if any."""
         state, stage = self._consistent(leg, piece, since)
-        if state is None and self._drained():
+        refill = state is None and self._drained()
+        if refill:
             state, stage = self._consistent(leg, piece, since, refill=True)
         if state is None and self._give_up_mixed(stage.result):
             return self._switch(leg, piece, since, **changes)
@@ -160,6 +166,8 @@ class Run:
             changes |= {"end": self.now.t, "stopped": True}
         moment = dataclasses.replace(self.now, state=state, piece=piece, dt=self.options.dt_init, **changes)
         self._commit(moment, 0.0, 0.0, stage.newton, stage.krylov, reading.extremes)
+        if self.tape is not None:
+            self.tape.switch(self.now, since, self._filling(refill), stage)
         if event is not None and event.status is not None:
             raise Stop(event.status, event.message)
         return event
@@ -283,6 +291,8 @@ class Run:
         )
         extremes = after.extremes if hit is None else self.observer.extremes(step.state)
         self._commit(moment, size, step.error, newton, krylov, extremes)
+        if self.tape is not None:
+            self.tape.step(now, self.now, leg, size, target, None if hit is None else hit.cutoff, step)
         self._warn_outside_data()
         return hit
 
@@ -290,11 +300,14 @@ class Run:
         """The present state with what belongs to the drive `since` [s] after the begin of `leg`; `refill`: with a trace
         of salt in places without. That is a part of the error that a time step may have."""
         old, drive = self.now.state, leg.drive(piece, since)
-        share = REFILL * self.scales.c_e / self.c_init if refill else 0.0
+        share = self._filling(refill)
         scale = leg.scale(old.current, drive)
         state, stage = consistent_state(old, drive, self.cell.model, scale, self.newton, self.workspace, share)
         self._count(stage.newton, stage.krylov, stage.solves)
         return state, stage
+
+    def _filling(self, refill: bool) -> float:
+        return REFILL * self.scales.c_e / self.c_init if refill else 0.0
 
     def _drained(self) -> bool:
         """Whether some place has less salt than that trace."""
@@ -305,9 +318,11 @@ class Run:
         now = self.now
         if now.state.reach > 0.0 or not self._drained():
             return False
-        state, _ = self._consistent(leg, now.piece, now.t - now.begin, refill=True)
+        state, stage = self._consistent(leg, now.piece, now.t - now.begin, refill=True)
         if state is not None:
             self.now = dataclasses.replace(now, state=state)
+            if self.tape is not None:
+                self.tape.switch(self.now, now.t - now.begin, self._filling(True), stage)
         return state is not None
 
     def _read(self, state: State) -> Reading:

@@ -28,6 +28,8 @@ from simulator.physics.decomposition.branch import BURST_LEFT, CHARGE, THICKNESS
 
 GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
 WEIGHTS = (1.0 - GAMMA, GAMMA)  # b: stage weights, also used by the ledger
+#: Share of the first stage in what the second one starts from; the rest is that of the step's start.
+TAKEN = (1.0 - GAMMA) / GAMMA
 # Interpolatory quadrature on (0, gamma, 1), exact for quadratics; minus b.
 _B1 = (1.0 / 3.0 - 0.5) / (GAMMA**2 - GAMMA)
 _B2 = 0.5 - _B1 * GAMMA
@@ -37,7 +39,7 @@ ERROR_WEIGHTS = (1.0 - _B1 - _B2, _B1 - WEIGHTS[0], _B2 - WEIGHTS[1])
 #: Rates are extrapolated over steps up to this many times the last one; a parabola through them is useless beyond.
 REACH = 4.0
 #: A stage this short [s] moves no concentration: it gives the potentials that belong to the present concentrations.
-_INSTANT = 1e-3
+INSTANT = 1e-3
 
 
 class State(NamedTuple):
@@ -84,7 +86,8 @@ class StepTotals(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """An attempted step. `state` and `totals` are None if a stage failed; `error` is the scaled error (<= 1 passes)."""
+    """An attempted step. `state` and `totals` are None if a stage failed; `error` is the scaled error (<= 1 passes).
+    `both`: fields and totals of its stages, if they were solved."""
 
     state: State | None
     totals: StepTotals | None
@@ -93,6 +96,7 @@ class Step:
     newton: int
     krylov: int
     stages: int
+    both: tuple[tuple[Array, Totals], tuple[Array, Totals]] | None = None
 
 
 class ErrorScales(NamedTuple):
@@ -117,7 +121,7 @@ def _inside(v: Array, reference: Array, cell: CellModel) -> Array:
 def _begin(u, rate, switched, cell):
     """The fields where a step starts, with psi. Right behind a switch the potentials are those of an instant later,
     and so is the salt that psi goes with: in dry places it is another by orders of magnitude."""
-    later = u.at[C_E].add(switched * _INSTANT * rate[C_E])
+    later = u.at[C_E].add(switched * INSTANT * rate[C_E])
     return with_psi(later, cell).at[C_E].set(u[C_E])
 
 
@@ -133,7 +137,7 @@ def _predict_first(u, rate, dt, smooth, switched, cell):
 
 def _known(start, middle):
     """Known part of the second stage from the values at the step's start and at its first stage."""
-    return start + ((1.0 - GAMMA) / GAMMA) * (middle - start)
+    return start + TAKEN * (middle - start)
 
 
 @compiled
@@ -262,7 +266,7 @@ def consistent_state(
     while done < 1.0:
         imposed = drive if done + step == 1.0 else _partway(before, drive, done + step)
         with _fresh(workspace) as work:
-            stage = solve_stage(guess, j, history, _INSTANT, imposed, cell, scale, options, work)
+            stage = solve_stage(guess, j, history, INSTANT, imposed, cell, scale, options, work)
         newton, krylov, solves = newton + stage.newton, krylov + stage.krylov, solves + 1
         if stage.result is StageResult.converged:
             guess, j, done = stage.u, stage.evaluation.total.j, done + step
@@ -275,7 +279,7 @@ def consistent_state(
     if stage.result is not StageResult.converged:
         return None, stage
     total = stage.evaluation.total
-    fields, rate, side_rate = _initial_rate(u, side, stage.u, total.side, jnp.asarray(_INSTANT), cell)
+    fields, rate, side_rate = _initial_rate(u, side, stage.u, total.side, jnp.asarray(INSTANT), cell)
     volts, amperes = float(total.voltage), float(total.current)
     state = State(fields, rate, total.j, side, side_rate, volts, 0.0, amperes, 0.0, reach=0.0)
     return state, stage
@@ -325,4 +329,5 @@ def attempt(
     end = State(
         second.u, rate, two.j, two.side, side_rate, volts[2], slopes[0], amperes[2], slopes[1], reach=REACH * dt
     )
-    return Step(end, totals, float(error), StageResult.converged, newton, krylov, 2)
+    both = (first.u, one), (second.u, two)
+    return Step(end, totals, float(error), StageResult.converged, newton, krylov, 2, both)

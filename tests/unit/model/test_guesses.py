@@ -7,7 +7,7 @@ import pytest
 from simulator.model.cell import C_E, PHI_E, PHI_S, STO
 from simulator.model.dry import DRY, with_phi_e, with_psi
 from simulator.model.residual import SideStates
-from simulator.model.timestep import _INSTANT, GAMMA, _predict_first, _second_stage
+from simulator.model.timestep import GAMMA, INSTANT, _predict_first, _second_stage
 
 DT = 20.0
 SMOOTH, SWITCHED, NOT = jnp.ones(()), jnp.ones(()), jnp.zeros(())
@@ -63,7 +63,7 @@ def test_behind_a_switch_dry_places_fill_and_phi_e_follows_them(case):
     full = c_e + GAMMA * DT * inflow
     assert np.any(full[filling] > DRY * c_init) and np.any(full[filling] < DRY * c_init)
     np.testing.assert_allclose(salt[filling], np.minimum(full, DRY * c_init)[filling], rtol=1e-12)
-    later = psi(u.at[C_E].set(c_e + _INSTANT * inflow), model)
+    later = psi(u.at[C_E].set(c_e + INSTANT * inflow), model)
     np.testing.assert_allclose(psi(guess, model)[PHI_E][ionic], later[PHI_E][ionic], atol=1e-12)
 
 

@@ -1,0 +1,1 @@
+"""Derivatives of whole runs: adjoint and tangents of the stored time steps."""

@@ -1,0 +1,93 @@
+"""What the numbers of a protocol do to what is imposed and to what ends its parts.
+
+These are formulas of a few numbers, linear in most of them. Their derivatives come from differences of fourth order
+with steps of a thousandth, which is exact to some 1e-12 and asks nothing of how a step is written.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+from simulator.errors import ConfigError, did_you_mean
+from simulator.model.tape import Part
+from simulator.protocol import Basis, Course, Step
+
+#: Relative step of the differences, and the absolute one of what is zero.
+_STEP, _SMALLEST = 1e-3, 1e-6
+
+#: (position in the list of steps, name of the field) -> its value.
+Numbers = Mapping[tuple[int, str], float]
+
+
+def numbers(step: Step) -> dict[str, float]:
+    """The numbers of a step that a derivative can be taken for: its fields that are finite floats."""
+    found = {}
+    for field in dataclasses.fields(step):  # type: ignore[arg-type]
+        value = getattr(step, field.name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found[field.name] = float(value)
+    return found
+
+
+def protocol_key(name: str, steps: Sequence[Step]) -> tuple[int, str]:
+    """The position and the field that 'protocol.2.value' means: steps count from 1.
+
+    **Errors:** ConfigError if there is no such step, or no such number in it.
+    """
+    parts = name.split(".")
+    if len(parts) != 3 or not parts[1].isdigit() or not 1 <= int(parts[1]) <= len(steps):
+        raise ConfigError(
+            f"Unknown number of the protocol {name!r}. Write 'protocol.N.FIELD' with N from 1 to {len(steps)}, for "
+            f"example 'protocol.1.{next(iter(numbers(steps[0])), 'value')}'."
+        )
+    position = int(parts[1]) - 1
+    known = numbers(steps[position])
+    if parts[2] not in known:
+        raise ConfigError(
+            f"Step {position + 1} ({steps[position].describe()}) has no number {parts[2]!r}."
+            + did_you_mean(parts[2], known)
+        )
+    return position, parts[2]
+
+
+class Timetable:
+    """The courses of the parts of a run, as functions of the numbers of the protocol."""
+
+    def __init__(self, steps: Sequence[Step], basis: Basis) -> None:
+        self.steps, self.basis = list(steps), basis
+
+    def course(self, part: Part, changes: Mapping[str, float] | None = None, voltage: float | None = None) -> Course:
+        """The course of `part`, with `changes` of the numbers of its step, begun at another `voltage` [V]."""
+        step = self.steps[part.position]
+        if changes:
+            step = dataclasses.replace(step, **changes)  # type: ignore[type-var]
+        single = step.part(part.number, part.stopped)
+        assert single is not None
+        return single.course(self.basis, part.voltage if voltage is None else voltage)
+
+    def slopes(
+        self, part: Part, read: Callable[[Course], float], near: tuple[float, float] | None = None
+    ) -> tuple[dict[str, float], float]:
+        """Derivatives of what `read` finds in the course of `part`: with respect to the numbers of its step, and to the
+        voltage [V] at which it begins. `near`: it is read at that time [s], of a piece that ends at that time [s]."""
+        own, share = numbers(self.steps[part.position]), _share(*near) if near else _STEP
+        by_number = {
+            name: _slope(lambda x, name=name: read(self.course(part, {name: x})), value, share)  # type: ignore[misc]
+            for name, value in own.items()
+        }
+        return by_number, _slope(lambda v: read(self.course(part, voltage=v)), part.voltage, share)
+
+
+def slope(function: Callable[[float], float], t: float, end: float) -> float:
+    """Derivative of a `function` of time at `t` [s]; it is smooth up to its `end` [s]."""
+    return _slope(function, t, _share(t, end))
+
+
+def _share(t: float, end: float) -> float:
+    """Relative step of differences that leaves what is read at `t` inside a piece that ends at `end`."""
+    return min(_STEP, 0.1 * abs(1.0 - t / end)) or _STEP
+
+
+def _slope(function: Callable[[float], float], x: float, share: float) -> float:
+    h = share * abs(x) or _SMALLEST
+    near, far = function(x + h) - function(x - h), function(x + 2.0 * h) - function(x - 2.0 * h)
+    return (8.0 * near - far) / (12.0 * h)

@@ -1,0 +1,242 @@
+"""Outputs of a run as a function of parameters that JAX can differentiate backwards."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from simulator.errors import ConfigError, RunStopped, TransformError, did_you_mean
+from simulator.model.build import Cell, build_cell
+from simulator.model.cell import C_E, STO, CellModel
+from simulator.model.derivatives.course import Numbers, Timetable, protocol_key
+from simulator.model.derivatives.outputs import Output, View
+from simulator.model.derivatives.reverse import Reverse
+from simulator.model.derivatives.transposed import TOLERANCE
+from simulator.model.moment import Stop
+from simulator.model.options import SolverOptions
+from simulator.model.run import Run
+from simulator.model.simulate import check_arguments
+from simulator.model.tape import Tape
+from simulator.numerics.compilation import make_room_for_programs
+from simulator.protocol import Protocol, Step
+
+#: Initial fields of the electrode that may be given: name -> (index, unit).
+INITIAL = {"initial.sto": STO, "initial.c_e": C_E}
+
+
+class Leaves(NamedTuple):
+    """What a run is a function of: the float arrays of the `model` (others None), its `initial` fields (4, nz, ny, nx)
+    and the `numbers` of the protocol that are varied, (m,)."""
+
+    model: CellModel
+    initial: Array
+    numbers: Array
+
+
+class Problem(NamedTuple):
+    """Everything else: the `cell` as it was built, with the `fixed` part of its varied model, the `steps`, the keys of
+    the varied `numbers` of the protocol, `outputs`, and how to solve."""
+
+    cell: Cell
+    fixed: CellModel
+    steps: tuple[Step, ...]
+    keys: tuple[tuple[int, str], ...]
+    outputs: tuple[Output, ...]
+    times: np.ndarray
+    rtol: float
+    options: SolverOptions
+    adjoint_rtol: float
+
+    def varied_steps(self, values: Array) -> list[Step]:
+        """The protocol with the numbers `values` (m,)."""
+        steps = list(self.steps)
+        for (position, name), value in zip(self.keys, np.asarray(values, float), strict=True):
+            steps[position] = dataclasses.replace(steps[position], **{name: float(value)})  # type: ignore[type-var]
+        return steps
+
+
+def evaluate(
+    params: Mapping[str, Any],
+    cell: Cell,
+    protocol: Protocol,
+    outputs: Sequence[Output],
+    *,
+    rtol: float = 1e-3,
+    options: SolverOptions | None = None,
+    adjoint_rtol: float = TOLERANCE,
+) -> tuple[Array, ...]:
+    """Run `protocol` on `cell` with `params` and return what `outputs` read off it, one array each.
+
+    Differentiable with `jax.grad` and `jax.vjp`, outside of `jit`: the gradient of one number with respect to all
+    parameters costs about as much as the run. It is the exact derivative of the run at fixed time steps: a step that
+    ends on a cut-off keeps doing so, the steps towards a time that is met share the way to it.
+
+    **Arguments:** `params`: by dotted name; parameters of the set (`kinetics.j0_ref`, `am.D_s`, `contact.fraction`,
+    `sto_init`, also arrays by particle or face where the set takes them), `initial.sto` or `initial.c_e`
+    (nz, ny, nx) of the electrode, and `protocol.N.FIELD`, a number of step N (from 1): `value`, `duration`,
+    `voltage_limit`, `voltage`, `rate`, `current_limit`. Currents given in C mean the 1C current of `cell` as it was
+    built. `rtol`, `options` as in `simulate`; `adjoint_rtol`: what each transposed problem may leave.
+
+    **Errors:** ConfigError before anything is compiled; RunStopped if the run ends before an output can be read;
+    TransformError under `jit`, `vmap` or `jvp`.
+    """
+    options = options or SolverOptions()
+    if options.cycle_jump:
+        raise ConfigError(
+            f"solver.cycle_jump = {options.cycle_jump}: cycles that were jumped over have no derivative. Set it to 0."
+        )
+    outputs = tuple(outputs)
+    for output in outputs:
+        if not isinstance(output, Output):
+            raise ConfigError(f"outputs must be like VoltageAt([3600.0]) or CapacityAt(step=1), got {output!r}.")
+    if not outputs:
+        raise ConfigError("outputs is empty. Ask for something, for example VoltageAt([3600.0]).")
+    _refuse_transforms(params)
+    asked = sorted({t for output in outputs for t in output.times() if t > 0.0})
+    steps, times = check_arguments(cell, protocol, asked or None, None, rtol, 1)
+    varied, initial, keys, values = _varied(cell, params, steps)
+    arrays, fixed = eqx.partition(varied.model, eqx.is_inexact_array)
+    problem = Problem(cell, fixed, tuple(steps), keys, outputs, times, rtol, options, adjoint_rtol)
+
+    @jax.custom_vjp
+    def run(leaves: Leaves) -> tuple[Array, ...]:
+        return forward(leaves)[0]
+
+    def forward(leaves: Leaves) -> tuple[tuple[Array, ...], Any]:
+        _refuse_transforms(leaves)
+        tape, model = _record(problem, leaves)
+        return _read(problem, tape, model), (tape, model, leaves)
+
+    def backward(kept: Any, bars: tuple[Array, ...]) -> tuple[Leaves]:
+        _refuse_transforms(bars)
+        return (_pull_back(problem, *kept, bars),)
+
+    run.defvjp(forward, backward)
+    return run(Leaves(arrays, initial, values))
+
+
+def _refuse_transforms(tree: Any) -> None:
+    """TransformError where host code cannot follow; `jax.grad` and `jax.vjp` may pass."""
+    for leaf in jax.tree.leaves(tree):
+        kind = type(leaf).__name__ if isinstance(leaf, jax.core.Tracer) else "LinearizeTracer"
+        if kind == "LinearizeTracer":
+            continue
+        if kind == "JVPTracer":
+            raise TransformError("sim.evaluate has no jvp: for forward sensitivities use sim.sensitivities.")
+        if kind == "BatchTracer":
+            raise TransformError(
+                "sim.evaluate cannot be mapped (vmap, jacrev, jacfwd): call it once for each case, and take a Jacobian "
+                "with one jax.vjp a row or with sim.sensitivities."
+            )
+        raise TransformError(
+            "sim.evaluate cannot be compiled (jit, scan, second derivatives): it runs on the host and compiles its "
+            "own programs. Call it outside of jit; for several directions at once use sim.sensitivities."
+        )
+
+
+def _varied(
+    cell: Cell, params: Mapping[str, Any], steps: Sequence[Step]
+) -> tuple[Cell, Array, tuple[tuple[int, str], ...], Array]:
+    """The cell with its parameters, its initial fields, and the varied numbers of the protocol; traced."""
+    overrides, fields, keys, values = {}, {}, [], []
+    for name, value in params.items():
+        if name.startswith("protocol."):
+            keys.append(protocol_key(name, steps))
+            values.append(jnp.asarray(value, float))
+        elif name in INITIAL:
+            fields[name] = jnp.asarray(value, float)
+        elif name.startswith("initial."):
+            raise ConfigError(f"Unknown initial field {name!r}." + did_you_mean(name, INITIAL))
+        else:
+            overrides[name] = value
+    varied = build_cell(cell.electrode, cell.parameters, overrides) if overrides else cell
+    initial, layers = varied.initial_fields(), varied.model.grid.separator_layers
+    for name, given in fields.items():
+        inside = initial[INITIAL[name], layers:]
+        if given.shape not in ((), inside.shape):
+            raise ConfigError(f"{name} must be one number or of the shape {inside.shape}, got {given.shape}.")
+        initial = initial.at[INITIAL[name], layers:].set(given)
+    return varied, initial, tuple(keys), jnp.stack(values) if values else jnp.zeros(0)
+
+
+def _record(problem: Problem, leaves: Leaves) -> tuple[Tape, CellModel]:
+    """Run, and keep every stage."""
+    model = eqx.combine(leaves.model, problem.fixed)
+    cell = dataclasses.replace(problem.cell, model=model)
+    tape = Tape(leaves.initial, cell.initial_side(), model)
+    make_room_for_programs()
+    run = Run(
+        cell,
+        problem.varied_steps(leaves.numbers),
+        problem.options,
+        problem.rtol,
+        problem.times,
+        fields=(),
+        snapshots=1,
+        recorder=None,
+        callback=None,
+        fingerprint="",
+        tape=tape,
+    )
+    try:
+        run.march()
+    except Stop as stop:
+        tape.ended = f"{stop.message} ({stop.status})"
+    if not tape.entries:
+        raise RunStopped(f"The run ended before its first time step: {tape.ended}")
+    return tape, model
+
+
+def _needed(problem: Problem, tape: Tape) -> tuple[list[list[int]], dict[int, View]]:
+    """The entries that each output looks at, and what it sees there."""
+    try:
+        moments = [output.moments(tape) for output in problem.outputs]
+    except RunStopped as error:
+        raise RunStopped(f"{error} {tape.ended}") from None
+    looks = {k for output, ks in zip(problem.outputs, moments, strict=True) if output.fields for k in ks}
+    views = {}
+    for k in sorted({k for ks in moments for k in ks}):
+        entry = tape.entries[k]
+        u = side = None
+        if k in looks:
+            u, side = tape.fields(entry.stage), jax.tree.map(jnp.asarray, entry.stage.side)
+        numbers = jax.tree.map(
+            lambda x: jnp.asarray(x, float),
+            (entry.t, entry.charge, entry.passed, entry.stage.voltage, entry.stage.current),
+        )
+        views[k] = View(*numbers, u, side)
+    return moments, views
+
+
+def _read(problem: Problem, tape: Tape, model: CellModel) -> tuple[Array, ...]:
+    moments, views = _needed(problem, tape)
+    return tuple(
+        output.read([views[k] for k in ks], model) for output, ks in zip(problem.outputs, moments, strict=True)
+    )
+
+
+def _pull_back(problem: Problem, tape: Tape, model: CellModel, leaves: Leaves, bars: tuple[Array, ...]) -> Leaves:
+    moments, views = _needed(problem, tape)
+
+    def read(views: dict[int, View], arrays: CellModel) -> tuple[Array, ...]:
+        whole = eqx.combine(arrays, problem.fixed)
+        return tuple(
+            output.read([views[k] for k in ks], whole) for output, ks in zip(problem.outputs, moments, strict=True)
+        )
+
+    _, back = jax.vjp(read, views, leaves.model)
+    by_view, by_model = back(bars)
+    timetable = Timetable(problem.varied_steps(leaves.numbers), problem.cell.basis)
+    reverse = Reverse(tape, model, timetable, problem.options.newton(), problem.adjoint_rtol)
+    found = reverse.sweep(by_view)
+    numbers: Numbers = found.numbers
+    return Leaves(
+        jax.tree.map(lambda a, b: a + b, by_model, found.cell),
+        found.initial,
+        jnp.asarray([numbers.get(key, 0.0) for key in problem.keys], float).reshape(len(problem.keys)),
+    )
