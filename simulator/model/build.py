@@ -133,7 +133,7 @@ def build_cell(
     window_charge = F * value["am.c_s_max"] * am_volume * (high - low)
     nominal = value["nominal_specific_capacity"]
     one_c = window_charge / 3600.0 if nominal is None else nominal * am_mass  # mAh/g x kg = A h
-    if not one_c > 0:
+    if not is_traced(one_c) and not one_c > 0:
         raise GeometryError("The electrode holds no active material: its 1C current is zero.")
     model = CellModel(
         grid=grid,
@@ -141,7 +141,7 @@ def build_cell(
         active=jnp.asarray(active),
         faces=faces,
         contact_fraction=jnp.pad(contact, (0, faces.area.size - contact.size), mode="edge"),
-        film_resistance=jnp.full(faces.area.shape, float(value["film.resistance_init"])),
+        film_resistance=jnp.broadcast_to(_scalar(value["film.resistance_init"]), faces.area.shape),
         parameters=_parameters(value),
         kinetics=ButlerVolmer(
             j0_ref=_scalar(value["kinetics.j0_ref"]),

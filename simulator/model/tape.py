@@ -118,30 +118,35 @@ class Tape:
         self, before: Moment, after: Moment, leg: Leg, dt: float, target: float, cutoff: CutOff | None, step: Step
     ) -> None:
         """A time step was accepted, on the way to `target` [s]; `cutoff`: what it ended on."""
-        assert step.both is not None
         since = before.t - before.begin
         if target == before.begin + leg.course.ends[before.piece]:
             met = Met.piece
         else:
             met = Met.pulse if target == before.begin + leg.target(before.piece, since) else Met.asked
         reached = cutoff is None and after.t == target
-        stages = [self.solved(*stage) for stage in step.both]
-        self.entries.append(
-            Stepped(
-                len(self.parts) - 1,
-                before.piece,
-                since,
-                dt,
-                met,
-                target,
-                reached,
-                cutoff,
-                after.t,
-                after.charge,
-                after.passed,
-                *stages,
-            )
-        )
+        self._append(before, after, dt, met, target, reached, cutoff, step)
+
+    def repeat(self, before: Moment, after: Moment, dt: float, old: Stepped, step: Step) -> None:
+        """The time step `old` of another run was taken again."""
+        self._append(before, after, dt, old.met, old.target, old.reached, old.cutoff, step)
+
+    def _append(
+        self,
+        before: Moment,
+        after: Moment,
+        dt: float,
+        met: Met,
+        target: float,
+        reached: bool,
+        cutoff: CutOff | None,
+        step: Step,
+    ) -> None:
+        assert step.both is not None
+        part, since = len(self.parts) - 1, before.t - before.begin
+        way = (met, target, reached, cutoff)
+        passed = (after.t, after.charge, after.passed)
+        first, second = (self.solved(*stage) for stage in step.both)
+        self.entries.append(Stepped(part, before.piece, since, dt, *way, *passed, first, second))
 
     def solved(self, u: Array, total: Totals) -> Solved:
         """A stage as it is kept."""

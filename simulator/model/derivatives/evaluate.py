@@ -15,6 +15,7 @@ from simulator.model.build import Cell, build_cell
 from simulator.model.cell import C_E, STO, CellModel
 from simulator.model.derivatives.course import Numbers, Timetable, protocol_key
 from simulator.model.derivatives.outputs import Output, View
+from simulator.model.derivatives.replay import Replay
 from simulator.model.derivatives.reverse import Reverse
 from simulator.model.derivatives.transposed import TOLERANCE
 from simulator.model.moment import Stop
@@ -52,6 +53,10 @@ class Problem(NamedTuple):
     options: SolverOptions
     adjoint_rtol: float
 
+    def varied_cell(self, leaves: Leaves) -> Cell:
+        """The cell with the arrays of `leaves`."""
+        return dataclasses.replace(self.cell, model=eqx.combine(leaves.model, self.fixed))
+
     def varied_steps(self, values: Array) -> list[Step]:
         """The protocol with the numbers `values` (m,)."""
         steps = list(self.steps)
@@ -85,7 +90,38 @@ def evaluate(
     **Errors:** ConfigError before anything is compiled; RunStopped if the run ends before an output can be read;
     TransformError under `jit`, `vmap` or `jvp`.
     """
-    options = options or SolverOptions()
+    problem, leaves = prepare(
+        params, cell, protocol, outputs, rtol=rtol, options=options or SolverOptions(), adjoint_rtol=adjoint_rtol
+    )
+
+    @jax.custom_vjp
+    def run(leaves: Leaves) -> tuple[Array, ...]:
+        return forward(leaves)[0]
+
+    def forward(leaves: Leaves) -> tuple[tuple[Array, ...], Any]:
+        _refuse_transforms(leaves)
+        tape = record(problem, leaves)
+        return read(problem, tape, leaves), (tape, leaves)
+
+    def backward(kept: tuple[Tape, Leaves], bars: tuple[Array, ...]) -> tuple[Leaves]:
+        _refuse_transforms(bars)
+        return (pull_back(problem, *kept, bars),)
+
+    run.defvjp(forward, backward)
+    return run(leaves)
+
+
+def prepare(
+    params: Mapping[str, Any],
+    cell: Cell,
+    protocol: Protocol,
+    outputs: Sequence[Output],
+    *,
+    rtol: float,
+    options: SolverOptions,
+    adjoint_rtol: float,
+) -> tuple[Problem, Leaves]:
+    """What `evaluate` solves, and the values that it is solved for; see there."""
     if options.cycle_jump:
         raise ConfigError(
             f"solver.cycle_jump = {options.cycle_jump}: cycles that were jumped over have no derivative. Set it to 0."
@@ -102,22 +138,7 @@ def evaluate(
     varied, initial, keys, values = _varied(cell, params, steps)
     arrays, fixed = eqx.partition(varied.model, eqx.is_inexact_array)
     problem = Problem(cell, fixed, tuple(steps), keys, outputs, times, rtol, options, adjoint_rtol)
-
-    @jax.custom_vjp
-    def run(leaves: Leaves) -> tuple[Array, ...]:
-        return forward(leaves)[0]
-
-    def forward(leaves: Leaves) -> tuple[tuple[Array, ...], Any]:
-        _refuse_transforms(leaves)
-        tape, model = _record(problem, leaves)
-        return _read(problem, tape, model), (tape, model, leaves)
-
-    def backward(kept: Any, bars: tuple[Array, ...]) -> tuple[Leaves]:
-        _refuse_transforms(bars)
-        return (_pull_back(problem, *kept, bars),)
-
-    run.defvjp(forward, backward)
-    return run(Leaves(arrays, initial, values))
+    return problem, Leaves(arrays, initial, values)
 
 
 def _refuse_transforms(tree: Any) -> None:
@@ -164,11 +185,10 @@ def _varied(
     return varied, initial, tuple(keys), jnp.stack(values) if values else jnp.zeros(0)
 
 
-def _record(problem: Problem, leaves: Leaves) -> tuple[Tape, CellModel]:
+def record(problem: Problem, leaves: Leaves) -> Tape:
     """Run, and keep every stage."""
-    model = eqx.combine(leaves.model, problem.fixed)
-    cell = dataclasses.replace(problem.cell, model=model)
-    tape = Tape(leaves.initial, cell.initial_side(), model)
+    cell = problem.varied_cell(leaves)
+    tape = Tape(leaves.initial, cell.initial_side(), cell.model)
     make_room_for_programs()
     run = Run(
         cell,
@@ -189,7 +209,13 @@ def _record(problem: Problem, leaves: Leaves) -> tuple[Tape, CellModel]:
         tape.ended = f"{stop.message} ({stop.status})"
     if not tape.entries:
         raise RunStopped(f"The run ended before its first time step: {tape.ended}")
-    return tape, model
+    return tape
+
+
+def replay(problem: Problem, tape: Tape, leaves: Leaves) -> Tape:
+    """Take the switches and time steps of `tape` again with other values."""
+    steps, options = problem.varied_steps(leaves.numbers), problem.options.newton()
+    return Replay(tape, problem.varied_cell(leaves), steps, leaves.initial, options).run()
 
 
 def _needed(problem: Problem, tape: Tape) -> tuple[list[list[int]], dict[int, View]]:
@@ -213,26 +239,31 @@ def _needed(problem: Problem, tape: Tape) -> tuple[list[list[int]], dict[int, Vi
     return moments, views
 
 
-def _read(problem: Problem, tape: Tape, model: CellModel) -> tuple[Array, ...]:
+def read(problem: Problem, tape: Tape, leaves: Leaves) -> tuple[Array, ...]:
+    """The outputs, from a tape."""
     moments, views = _needed(problem, tape)
+    model = problem.varied_cell(leaves).model
     return tuple(
         output.read([views[k] for k in ks], model) for output, ks in zip(problem.outputs, moments, strict=True)
     )
 
 
-def _pull_back(problem: Problem, tape: Tape, model: CellModel, leaves: Leaves, bars: tuple[Array, ...]) -> Leaves:
+def pull_back(problem: Problem, tape: Tape, leaves: Leaves, bars: tuple[Array, ...]) -> Leaves:
+    """Cotangents of the leaves from those of the outputs."""
     moments, views = _needed(problem, tape)
 
-    def read(views: dict[int, View], arrays: CellModel) -> tuple[Array, ...]:
+    def look(views: dict[int, View], arrays: CellModel) -> tuple[Array, ...]:
         whole = eqx.combine(arrays, problem.fixed)
         return tuple(
             output.read([views[k] for k in ks], whole) for output, ks in zip(problem.outputs, moments, strict=True)
         )
 
-    _, back = jax.vjp(read, views, leaves.model)
+    _, back = jax.vjp(look, views, leaves.model)
     by_view, by_model = back(bars)
     timetable = Timetable(problem.varied_steps(leaves.numbers), problem.cell.basis)
-    reverse = Reverse(tape, model, timetable, problem.options.newton(), problem.adjoint_rtol)
+    reverse = Reverse(
+        tape, problem.varied_cell(leaves).model, timetable, problem.options.newton(), problem.adjoint_rtol
+    )
     found = reverse.sweep(by_view)
     numbers: Numbers = found.numbers
     return Leaves(

@@ -90,7 +90,7 @@ class Reverse:
         self.krylov = 0
         self.initial = jnp.asarray(tape.initial)
         self.initial_side = tape.initial_side
-        self.spans = _spans(tape)
+        self.spans = spans_of(tape)
 
     def sweep(self, views: dict[int, View]) -> Cotangents:
         """From the cotangents of `views` {entry: view} to those of the inputs."""
@@ -122,7 +122,7 @@ class Reverse:
                 ending = self._step(k, entry, _of_cutoff(entry, bars))
                 weight = -dt_bar / ending.dt
                 pulled = pulled.plus(weight, ending)
-                self._add(entry.part, _limit_of(entry.cutoff), -weight, volts)
+                self._add(entry.part, limit_of(entry.cutoff), -weight, volts)
             first, whole = self.spans.get(k, (None, 0.0))
             if first is not None:
                 span_bar += dt_bar * entry.dt / whole
@@ -271,7 +271,7 @@ class Reverse:
         volts[part] += bar * by_voltage
 
 
-def _spans(tape: Tape) -> dict[int, tuple[int, float]]:
+def spans_of(tape: Tape) -> dict[int, tuple[int, float]]:
     """{entry: (first entry, length [s])} of the time steps that lead to a time that was met."""
     found: dict[int, tuple[int, float]] = {}
     run: list[int] = []
@@ -313,7 +313,7 @@ def _of_cutoff(entry: Stepped, bars: _Bars) -> _Bars:
     return _Bars(*none, 0.0, float(np.sign(entry.second.current)), 0.0, Flows())
 
 
-def _limit_of(cutoff: CutOff) -> Any:
+def limit_of(cutoff: CutOff) -> Any:
     """Reads the limit of the cut-off that corresponds to `cutoff` in a course; bounds that no course sets stay."""
 
     def read(course: Course) -> float:
