@@ -1,7 +1,7 @@
 """What the numbers of a protocol do to what is imposed and to what ends its parts.
 
 These are formulas of a few numbers, linear in most of them. Their derivatives come from differences of fourth order
-with steps of a thousandth, which is exact to some 1e-12 and asks nothing of how a step is written.
+with large steps, which are exact to some 1e-12 and ask nothing of how a step is written.
 """
 
 import dataclasses
@@ -13,6 +13,8 @@ from simulator.protocol import Basis, Course, Step
 
 #: Relative step of the differences, and the absolute one of what is zero.
 _STEP, _SMALLEST = 1e-3, 1e-6
+#: How closely two steps, one a tenth of the other, must agree, and how often it is tried.
+_AGREE, _TRIES = 1e-9, 6
 
 #: (position in the list of steps, name of the field) -> its value.
 Numbers = Mapping[tuple[int, str], float]
@@ -64,30 +66,33 @@ class Timetable:
         assert single is not None
         return single.course(self.basis, part.voltage if voltage is None else voltage)
 
-    def slopes(
-        self, part: Part, read: Callable[[Course], float], near: tuple[float, float] | None = None
-    ) -> tuple[dict[str, float], float]:
+    def slopes(self, part: Part, read: Callable[[Course], float]) -> tuple[dict[str, float], float]:
         """Derivatives of what `read` finds in the course of `part`: with respect to the numbers of its step, and to the
-        voltage [V] at which it begins. `near`: it is read at that time [s], of a piece that ends at that time [s]."""
-        own, share = numbers(self.steps[part.position]), _share(*near) if near else _STEP
+        voltage [V] at which it begins."""
         by_number = {
-            name: _slope(lambda x, name=name: read(self.course(part, {name: x})), value, share)  # type: ignore[misc]
-            for name, value in own.items()
+            name: slope(lambda x, name=name: read(self.course(part, {name: x})), value)  # type: ignore[misc]
+            for name, value in numbers(self.steps[part.position]).items()
         }
-        return by_number, _slope(lambda v: read(self.course(part, voltage=v)), part.voltage, share)
+        return by_number, slope(lambda v: read(self.course(part, voltage=v)), part.voltage)
 
 
-def slope(function: Callable[[float], float], t: float, end: float) -> float:
-    """Derivative of a `function` of time at `t` [s]; it is smooth up to its `end` [s]."""
-    return _slope(function, t, _share(t, end))
+def slope(function: Callable[[float], float], x: float) -> float:
+    """Derivative at `x` of a function that is smooth near it.
+
+    Near may be as near as a ramp is to its end, so the step shrinks until two steps agree.
+    """
+    h = _STEP * abs(x) or _SMALLEST
+    last = _difference(function, x, h)
+    for _ in range(_TRIES):
+        h *= 0.1
+        finer = _difference(function, x, h)
+        rounding = 1e-14 * max(abs(function(x)), abs(function(x + h))) / h
+        if abs(finer - last) <= _AGREE * abs(last) + rounding:
+            return last
+        last = finer
+    return last
 
 
-def _share(t: float, end: float) -> float:
-    """Relative step of differences that leaves what is read at `t` inside a piece that ends at `end`."""
-    return min(_STEP, 0.1 * abs(1.0 - t / end)) or _STEP
-
-
-def _slope(function: Callable[[float], float], x: float, share: float) -> float:
-    h = share * abs(x) or _SMALLEST
+def _difference(function: Callable[[float], float], x: float, h: float) -> float:
     near, far = function(x + h) - function(x - h), function(x + 2.0 * h) - function(x - 2.0 * h)
     return (8.0 * near - far) / (12.0 * h)

@@ -12,7 +12,7 @@ from jaxtyping import Array
 from simulator.errors import ConvergenceError
 from simulator.model.build import Cell
 from simulator.model.derivatives.course import Timetable
-from simulator.model.derivatives.reverse import limit_of, spans_of
+from simulator.model.derivatives.path import limit_of, spans_of
 from simulator.model.leg import Leg
 from simulator.model.moment import Moment
 from simulator.model.newton import NewtonOptions, Workspace

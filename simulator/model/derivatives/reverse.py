@@ -20,8 +20,9 @@ import numpy as np
 from jaxtyping import Array
 
 from simulator.model.cell import PHI_S, STO, CellModel
-from simulator.model.derivatives.course import Timetable, slope
+from simulator.model.derivatives.course import Timetable
 from simulator.model.derivatives.outputs import View
+from simulator.model.derivatives.path import drive_of, known_of, limit_of, rate_of, spans_of, start_of
 from simulator.model.derivatives.transposed import TOLERANCE, Given, Point, Pulled, pull_back
 from simulator.model.dry import refilled
 from simulator.model.newton import NewtonOptions
@@ -29,7 +30,7 @@ from simulator.model.residual import Drive, Flows, History, SideStates
 from simulator.model.tape import Met, Solved, Stepped, Switched, Tape
 from simulator.model.timestep import GAMMA, INSTANT, TAKEN, WEIGHTS
 from simulator.numerics.compilation import compiled
-from simulator.protocol import Course, CutOff
+from simulator.protocol import Course
 
 
 class Cotangents(NamedTuple):
@@ -145,25 +146,6 @@ class Reverse:
 
     # -- entries ------------------------------------------------------------------------------------------------
 
-    def _start(self, k: int) -> tuple[Array, SideStates]:
-        """Fields and side states at the begin of entry `k`, before any refilling of its own."""
-        if k == 0:
-            return self.initial, self.initial_side
-        before = self.tape.entries[k - 1]
-        u, side = self.tape.fields(before.stage), jax.tree.map(jnp.asarray, before.stage.side)
-        if isinstance(before, Stepped):
-            return u, side
-        # a switch leaves the concentrations that it found, or filled
-        start, side = self._start(k - 1)
-        if before.refill > 0.0:
-            start = refilled(start, self.cell, before.refill)
-        return jnp.concatenate([u[:STO], start[STO:]]), side
-
-    def _drive(self, entry: Switched | Stepped, t: float) -> Drive:
-        course = self.timetable.course(self.tape.parts[entry.part])
-        value = course.imposed(entry.piece, t)
-        return Drive.of_current(value) if course.control == "current" else Drive.of_voltage(value)
-
     def _pull(self, point: Point, u: Array, out: Given) -> Pulled:
         pulled, krylov = pull_back(point, self.cell, u, out, self.options, self.rtol)
         self.krylov += krylov
@@ -175,12 +157,12 @@ class Reverse:
 
     def _switch(self, k: int, entry: Switched, bars: _Bars, volts: dict[int, float]) -> tuple[_Bars, float]:
         """Cotangents before a switch, and that of its time since the begin of the part."""
-        start, side = self._start(k)
+        start, side = start_of(self.tape, self.cell, k)
         filled = refilled(start, self.cell, entry.refill) if entry.refill > 0.0 else start
         by_potential = bars.fields.at[STO:].set(0.0)
         fields, side_bar, by_time = bars.fields.at[:STO].set(0.0), bars.side, 0.0
         if bars.voltage or bars.current or bool(jnp.any(by_potential != 0.0)):
-            drive = self._drive(entry, entry.since)
+            drive = drive_of(self.tape, self.timetable, entry, entry.since)
             point = self._point(entry.stage, History(filled[STO:], side), INSTANT, drive)
             none = jax.tree.map(jnp.zeros_like, side)
             pulled = self._pull(point, by_potential, _given(none, Flows(), bars.current, bars.voltage))
@@ -189,7 +171,7 @@ class Reverse:
             self.model = jax.tree.map(operator.add, self.model, pulled.cell)
             bar = _imposed(drive, pulled.drive)
             self._impose(entry, entry.since, bar, volts)
-            by_time = bar * self._rate(entry, entry.since)
+            by_time = bar * rate_of(self.tape, self.timetable, entry, entry.since)
         if entry.refill > 0.0:
             fields, by_cell = _refill_back(start, self.cell, jnp.asarray(entry.refill), fields)
             self.model = jax.tree.map(operator.add, self.model, by_cell)
@@ -197,14 +179,9 @@ class Reverse:
 
     def _step(self, k: int, entry: Stepped, bars: _Bars) -> _StepPulled:
         dt, (w1, w2) = entry.dt, (w * entry.dt for w in WEIGHTS)
-        start, side0 = self._start(k)
-        y1, side1 = self.tape.fields(entry.first), jax.tree.map(jnp.asarray, entry.first.side)
+        start, side0, known = known_of(self.tape, self.cell, k)
         times = entry.since + GAMMA * dt, entry.since + dt
-        drives = [self._drive(entry, t) for t in times]
-        known = History(
-            start[STO:] + TAKEN * (y1[STO:] - start[STO:]),
-            side0.combine(side1, lambda a, b: a + TAKEN * (b - a)),
-        )
+        drives = [drive_of(self.tape, self.timetable, entry, t) for t in times]
 
         def flows(weight: float) -> Flows:
             return Flows(*(weight * bar for bar in bars.passed))
@@ -224,8 +201,8 @@ class Reverse:
         at_start = jax.tree.map(operator.add, by_start, first.history)
         bar1, bar2 = _imposed(drives[0], first.drive), _imposed(drives[1], second.drive)
         # the last value of a piece that was met belongs to its end, whenever that is
-        met = entry.reached and entry.met is Met.piece
-        rates = self._rate(entry, times[0]), 0.0 if met else self._rate(entry, times[1])
+        read_at = (times[0], None if entry.reached and entry.met is Met.piece else times[1])
+        rates = [0.0 if t is None else rate_of(self.tape, self.timetable, entry, t) for t in read_at]
         both = [
             sum(bar * f for bar, f in zip(bars.passed, stage.flows, strict=True)) + bars.charge * stage.current
             for stage in (entry.first, entry.second)
@@ -238,17 +215,10 @@ class Reverse:
             dt=by_dt,
             since=bar1 * rates[0] + bar2 * rates[1],
             cell=jax.tree.map(operator.add, first.cell, second.cell),
-            imposed=((times[0], bar1), (None if met else times[1], bar2)),
+            imposed=tuple(zip(read_at, (bar1, bar2), strict=True)),
         )
 
     # -- the protocol -------------------------------------------------------------------------------------------
-
-    def _rate(self, entry: Switched | Stepped, t: float) -> float:
-        """Change [A/s or V/s] of what is imposed, `t` [s] after the begin of the part."""
-        course = self.timetable.course(self.tape.parts[entry.part])
-        if t <= 0.0:
-            return 0.0
-        return slope(lambda x: course.imposed(entry.piece, x), t, course.ends[entry.piece])
 
     def _impose(self, entry: Switched | Stepped, t: float | None, bar: float, volts: dict[int, float]) -> None:
         """Cotangent `bar` of the value imposed `t` [s] after the begin of the part, None: at the end of the piece."""
@@ -256,42 +226,17 @@ class Reverse:
         def read(course: Course) -> float:
             return course.imposed(entry.piece, course.ends[entry.piece] if t is None else t)
 
-        near_end = None if t is None else (t, self.timetable.course(self.tape.parts[entry.part]).ends[entry.piece])
-        self._add(entry.part, read, bar, volts, near_end)
+        self._add(entry.part, read, bar, volts)
 
-    def _add(
-        self, part: int, read: Any, bar: float, volts: dict[int, float], near: tuple[float, float] | None = None
-    ) -> None:
+    def _add(self, part: int, read: Any, bar: float, volts: dict[int, float]) -> None:
+        """Cotangent `bar` of what `read` finds in the course of a part."""
         if bar == 0.0:
             return
         facts = self.tape.parts[part]
-        by_number, by_voltage = self.timetable.slopes(facts, read, near)
+        by_number, by_voltage = self.timetable.slopes(facts, read)
         for name, value in by_number.items():
             self.numbers[facts.position, name] += bar * value
         volts[part] += bar * by_voltage
-
-
-def spans_of(tape: Tape) -> dict[int, tuple[int, float]]:
-    """{entry: (first entry, length [s])} of the time steps that lead to a time that was met."""
-    found: dict[int, tuple[int, float]] = {}
-    run: list[int] = []
-    for k, entry in enumerate(tape.entries):
-        if not isinstance(entry, Stepped):
-            run = []
-            continue
-        same = run and _same_way(tape.entries[run[-1]], entry)
-        run = [*run, k] if same else [k]
-        if entry.reached:
-            first = tape.entries[run[0]]
-            assert isinstance(first, Stepped)
-            whole = entry.t - (first.t - first.dt)
-            found |= {n: (run[0], whole) for n in run}
-            run = []
-    return found
-
-
-def _same_way(a: Any, b: Stepped) -> bool:
-    return (a.part, a.piece, a.met, a.target) == (b.part, b.piece, b.met, b.target)
 
 
 def _given(side: SideStates, flows: Flows, current: float, voltage: float) -> Given:
@@ -313,16 +258,6 @@ def _of_cutoff(entry: Stepped, bars: _Bars) -> _Bars:
     return _Bars(*none, 0.0, float(np.sign(entry.second.current)), 0.0, Flows())
 
 
-def limit_of(cutoff: CutOff) -> Any:
-    """Reads the limit of the cut-off that corresponds to `cutoff` in a course; bounds that no course sets stay."""
-
-    def read(course: Course) -> float:
-        same = [c for c in course.cutoffs if (c.quantity, c.above) == (cutoff.quantity, cutoff.above)]
-        return same[0].limit if same else cutoff.limit
-
-    return read
-
-
 def _with_view(bars: _Bars, t_bar: float, view: View) -> tuple[_Bars, float]:
     """With the cotangents of a view of this moment."""
     changes: dict[str, Any] = {
@@ -335,6 +270,3 @@ def _with_view(bars: _Bars, t_bar: float, view: View) -> tuple[_Bars, float]:
         changes["fields"] = bars.fields + view.u
         changes["side"] = jax.tree.map(operator.add, bars.side, view.side)
     return bars._replace(**changes), t_bar + float(view.t)
-
-
-__all__ = ["Cotangents", "Reverse"]

@@ -1,0 +1,336 @@
+r"""Forward sensitivities of a run: how its stages move along given directions, step by step.
+
+The same linearised run as in `reverse`, taken forwards: for each direction and stage one problem with the Jacobian,
+
+$$\frac{\partial R}{\partial u}\,\dot u = -\frac{\partial R}{\partial (h, p)}\,(\dot h, \dot p),$$
+
+solved like its transpose in `transposed`: with the Jacobian and preconditioner of Newton's method, and with what that
+leaves formed by the derivative of the residual. All directions share the assembly and the Krylov directions.
+"""
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from simulator.errors import ConvergenceError
+from simulator.model.cell import PHI_S, STO, CellModel
+from simulator.model.derivatives.course import Timetable
+from simulator.model.derivatives.outputs import View
+from simulator.model.derivatives.path import drive_of, known_of, limit_of, rate_of, spans_of, start_of
+from simulator.model.derivatives.transposed import (
+    MOST_SOLVES,
+    NO_HELP,
+    ONE_SOLVE,
+    RESOLVED,
+    TOLERANCE,
+    Given,
+    Point,
+    given,
+)
+from simulator.model.dry import refilled
+from simulator.model.jacobian import PACKED_FIELDS
+from simulator.model.newton import NewtonOptions, preconditioned
+from simulator.model.preconditioner import Preconditioner
+from simulator.model.residual import Drive, Flows, History, SideStates, residual
+from simulator.model.tape import Met, Stepped, Switched, Tape
+from simulator.model.timestep import GAMMA, INSTANT, TAKEN, WEIGHTS
+from simulator.numerics.compilation import compiled
+from simulator.numerics.krylov import Space, gcr
+
+
+class Move(NamedTuple):
+    """Tangents of what a stage is solved from: `history`, `gamma_dt`, `drive` and the float arrays of the `cell`."""
+
+    history: History
+    gamma_dt: Array
+    drive: Drive
+    cell: CellModel
+
+
+@compiled
+def _push(point: Point, cell: CellModel, u: Array, move: Move) -> tuple[Array, Given]:
+    """Tangents of the residual's rows and of what the stage gives, for that of its fields `u` and a `move`."""
+    varied, fixed = eqx.partition(cell, eqx.is_inexact_array)
+
+    def stage(u: Array, history: History, gamma_dt: Array, drive: Drive, varied: CellModel) -> tuple[Array, Given]:
+        evaluation = residual(u, history, gamma_dt, drive, eqx.combine(varied, fixed), point.j)
+        return evaluation.rows, given(evaluation)
+
+    at = (point.u, point.history, point.gamma_dt, point.drive, varied)
+    _, (rows, out) = jax.jvp(stage, at, (u, *move))
+    return rows, out
+
+
+@compiled(donate="all-except-first")
+def _solve(fixed: tuple[Array, Preconditioner], space: Space) -> tuple[Array, Array, Space]:
+    right, preconditioner = fixed
+    jacobian = preconditioner.jacobian
+    solve = gcr(jacobian.apply, preconditioner.apply, jacobian.pack(right), space, rtol=ONE_SOLVE)
+    return jacobian.unpack(solve.x), solve.iterations, solve.space
+
+
+def push_forward(
+    point: Point, cell: CellModel, moves: Sequence[Move], options: NewtonOptions, rtol: float = TOLERANCE
+) -> tuple[list[tuple[Array, Given]], int]:
+    """Tangents of the fields (4, nz, ny, nx) and of what the stage gives, for each of `moves`; and the Krylov
+    iterations that all of them took.
+
+    **Errors:** ConvergenceError if a problem is not solved.
+    """
+    dtype, unknowns = options.dtype(cell), PACKED_FIELDS * point.u[0].size
+    system = space = None
+    krylov, found = 0, []
+    for move in moves:
+        u = jnp.zeros_like(point.u)
+        rows, out = _push(point, cell, u, move)
+        whole = norm = float(jnp.linalg.norm(rows.ravel()))
+        best = (whole, u, out)
+        for _ in range(MOST_SOLVES):
+            if norm <= rtol * whole or not np.isfinite(norm):
+                break
+            if system is None:
+                system = preconditioned(*point, cell, dtype)
+                space = Space.empty(options.krylov_max, unknowns, dtype)
+            assert space is not None
+            if space.rows - int(space.used) < options.krylov_max // 2:
+                space = space.emptied()
+            change, iterations, space = _solve((-rows / norm, system), space)
+            krylov += int(iterations)
+            trial = best[1] + norm * change
+            rows_after, out = _push(point, cell, trial, move)
+            after = float(jnp.linalg.norm(rows_after.ravel()))
+            helped = after <= NO_HELP * norm
+            if after < best[0]:
+                best, rows = (after, trial, out), rows_after
+            if not helped:
+                if dtype == jnp.float64 or best[0] <= RESOLVED * whole:
+                    break
+                dtype, system = jnp.dtype(jnp.float64), None
+            norm = best[0]
+        if not best[0] <= RESOLVED * whole:
+            raise ConvergenceError(
+                f"The tangent of a stage was solved to {best[0] / whole:.1e} only, {RESOLVED:g} is needed. Try "
+                "solver.precision=double or a larger solver.krylov_max."
+            )
+        found.append(best[1:])
+    return found, krylov
+
+
+class Direction(NamedTuple):
+    """Tangents of what a run depends on: the float arrays of the `cell`, the `initial` fields (4, nz, ny, nx), and the
+    `numbers` of the protocol {(position, field): value}."""
+
+    cell: CellModel
+    initial: Array
+    numbers: dict[tuple[int, str], float]
+
+
+class _Moving(NamedTuple):
+    """Tangents of a moment of the run, of one direction. `begin` [s] of the part, `opened` [V]: the voltage just before
+    it; `way` [s]: the length of the way to a time that is met."""
+
+    fields: Array
+    side: SideStates
+    t: float
+    begin: float
+    opened: float
+    way: float
+    voltage: float
+    current: float
+    charge: float
+    passed: Flows
+
+    def view(self, looks: bool) -> View:
+        """As an output sees it."""
+        numbers = (self.t, self.charge, self.passed, self.voltage, self.current)
+        seen = jax.tree.map(lambda x: jnp.asarray(x, float), numbers)
+        return View(*seen, self.fields, self.side) if looks else View(*seen)
+
+
+class Forward:
+    """One sweep over a `tape` of a run of `cell`, along several directions at once."""
+
+    def __init__(
+        self, tape: Tape, cell: CellModel, timetable: Timetable, options: NewtonOptions, rtol: float = TOLERANCE
+    ) -> None:
+        self.tape, self.cell, self.timetable, self.options, self.rtol = tape, cell, timetable, options, rtol
+        self.spans, self.krylov = spans_of(tape), 0
+
+    def sweep(self, directions: Sequence[Direction], views: dict[int, View]) -> list[dict[int, View]]:
+        """Tangents of the `views` {entry: view}, for each direction."""
+        self.directions = list(directions)
+        side = jax.tree.map(jnp.zeros_like, self.tape.initial_side)
+        now = [
+            _Moving(d.initial, side, 0.0, 0.0, 0.0, 0.0, float(d.initial[PHI_S, -1, 0, 0]), 0.0, 0.0, Flows())
+            for d in self.directions
+        ]
+        found: list[dict[int, View]] = [{} for _ in self.directions]
+        part = -1
+        for k, entry in enumerate(self.tape.entries):
+            if entry.part != part:
+                part, now = entry.part, [m._replace(begin=m.t, opened=m.voltage) for m in now]
+            if isinstance(entry, Switched):
+                now = self._switch(k, entry, now, k in views)
+            else:
+                now = self._step(k, entry, now)
+            if k in views:
+                for moving, seen in zip(now, found, strict=True):
+                    seen[k] = moving.view(views[k].u is not None)
+        return found
+
+    # -- entries ------------------------------------------------------------------------------------------------
+
+    def _pushed(self, point: Point, moves: Sequence[Move]) -> list[tuple[Array, Given]]:
+        found, krylov = push_forward(point, self.cell, moves, self.options, self.rtol)
+        self.krylov += krylov
+        return found
+
+    def _number(self, k: int, read: Any, moving: _Moving, direction: Direction) -> float:
+        """Tangent of what `read` finds in the course, from the numbers of the step and the voltage at its begin."""
+        facts = self.tape.parts[self.tape.entries[k].part]
+        by_number, by_voltage = self.timetable.slopes(facts, read)
+        own = sum(slope * direction.numbers.get((facts.position, name), 0.0) for name, slope in by_number.items())
+        return own + by_voltage * moving.opened
+
+    def _imposed(self, k: int, t: float | None, moving: _Moving, direction: Direction, since: float) -> float:
+        """Tangent of what is imposed `t` [s] after the begin of the part, itself moving by `since`; None: at the end of
+        the piece."""
+        entry = self.tape.entries[k]
+        n = entry.piece
+        if t is None:
+            return self._number(k, lambda course: course.imposed(n, course.ends[n]), moving, direction)
+        value = self._number(k, lambda course: course.imposed(n, t), moving, direction)
+        return value + since * rate_of(self.tape, self.timetable, entry, t)
+
+    def _switch(self, k: int, entry: Switched, now: list[_Moving], wanted: bool) -> list[_Moving]:
+        start, side = start_of(self.tape, self.cell, k)
+        moved = [m.fields for m in now]
+        if entry.refill > 0.0:
+            moved = [
+                _refill_push(start, self.cell, jnp.asarray(entry.refill), m.fields, d.cell)
+                for m, d in zip(now, self.directions, strict=True)
+            ]
+            start = refilled(start, self.cell, entry.refill)
+        drive = drive_of(self.tape, self.timetable, entry, entry.since)
+        if not wanted:  # its potentials have no memory, but for where the next part begins
+            return [m._replace(fields=u) for m, u in zip(now, moved, strict=True)]
+        j = jax.tree.map(jnp.asarray, entry.stage.j)
+        at = Point(self.tape.fields(entry.stage), j, History(start[STO:], side), jnp.asarray(INSTANT), drive)
+        moves = []
+        for m, u, d in zip(now, moved, self.directions, strict=True):
+            value = self._imposed(k, entry.since, m, d, m.t - m.begin)
+            moves.append(Move(History(u[STO:], m.side), jnp.zeros(()), _drive(drive, value), d.cell))
+        result = []
+        for m, u, (potentials, out) in zip(now, moved, self._pushed(at, moves), strict=True):
+            fields = jnp.concatenate([potentials[:STO], u[STO:]])
+            result.append(m._replace(fields=fields, voltage=float(out.voltage), current=float(out.current)))
+        return result
+
+    def _step(self, k: int, entry: Stepped, now: list[_Moving]) -> list[_Moving]:
+        first, whole = self.spans.get(k, (None, 0.0))
+        if first == k:
+            now = [
+                m._replace(way=self._target(k, entry, m, d) - m.t) for m, d in zip(now, self.directions, strict=True)
+            ]
+        lengths = [0.0 if first is None else entry.dt / whole * m.way for m in now]
+        moved = self._moved(k, entry, now, self.directions, lengths)
+        if entry.cutoff is None:
+            return moved
+        # The length that ends on the cut-off: from how the end moves with it alone.
+        still = jax.tree.map(lambda x: 0.0 * x, now[0])
+        nothing = Direction(
+            jax.tree.map(jnp.zeros_like, self.directions[0].cell), jnp.zeros_like(self.directions[0].initial), {}
+        )
+        (alone,) = self._moved(k, entry, [still], [nothing], [1.0])
+        limit = limit_of(entry.cutoff)
+
+        def excess(m: _Moving) -> float:
+            return m.voltage if entry.cutoff.quantity == "voltage" else float(np.sign(entry.second.current)) * m.current
+
+        ended = []
+        for m, before, d in zip(moved, now, self.directions, strict=True):
+            dt = (self._number(k, limit, before, d) - excess(m)) / excess(alone)
+            ended.append(
+                jax.tree.map(lambda a, b, dt=dt: a + dt * b, m, alone)._replace(
+                    begin=m.begin, opened=m.opened, way=m.way
+                )
+            )
+        return ended
+
+    def _target(self, k: int, entry: Stepped, moving: _Moving, direction: Direction) -> float:
+        if entry.met is Met.asked:
+            return 0.0
+        if entry.met is Met.pulse:
+            return moving.begin
+        return moving.begin + self._number(k, lambda c, n=entry.piece: c.ends[n], moving, direction)
+
+    def _moved(
+        self, k: int, entry: Stepped, now: list[_Moving], directions: list[Direction], lengths: list[float]
+    ) -> list[_Moving]:
+        """The end of a step whose length moves by `lengths` [s]."""
+        dt, (w1, w2) = entry.dt, (w * entry.dt for w in WEIGHTS)
+        start, side0, known = known_of(self.tape, self.cell, k)
+        times = entry.since + GAMMA * dt, entry.since + dt
+        drives = [drive_of(self.tape, self.timetable, entry, t) for t in times]
+        met = entry.reached and entry.met is Met.piece
+
+        def point(stage: Any, history: History, drive: Drive) -> Point:
+            j = jax.tree.map(jnp.asarray, stage.j)
+            return Point(self.tape.fields(stage), j, history, jnp.asarray(GAMMA * dt), drive)
+
+        moves = []
+        for m, d, length in zip(now, directions, lengths, strict=True):
+            value = self._imposed(k, times[0], m, d, m.t - m.begin + GAMMA * length)
+            gamma_dt = jnp.asarray(GAMMA * length)
+            moves.append(Move(History(m.fields[STO:], m.side), gamma_dt, _drive(drives[0], value), d.cell))
+        ones = self._pushed(point(entry.first, History(start[STO:], side0), drives[0]), moves)
+        seconds = []
+        for m, d, length, move, (u1, out1) in zip(now, directions, lengths, moves, ones, strict=True):
+            value = self._imposed(k, None if met else times[1], m, d, m.t - m.begin + length)
+            fields = m.fields[STO:] + TAKEN * (u1[STO:] - m.fields[STO:])
+            side = m.side.combine(out1.side, lambda a, b: a + TAKEN * (b - a))
+            seconds.append(Move(History(fields, side), move.gamma_dt, _drive(drives[1], value), d.cell))
+        twos = self._pushed(point(entry.second, known, drives[1]), seconds)
+        ended = []
+        for m, length, (_, out1), (u2, out2) in zip(now, lengths, ones, twos, strict=True):
+            one, two = entry.first, entry.second
+            per_dt = [
+                WEIGHTS[0] * a + WEIGHTS[1] * b
+                for a, b in zip((*one.flows, one.current), (*two.flows, two.current), strict=True)
+            ]
+            moved = [
+                w1 * float(a) + w2 * float(b) + length * c
+                for a, b, c in zip((*out1.flows, out1.current), (*out2.flows, out2.current), per_dt, strict=True)
+            ]
+            ended.append(
+                m._replace(
+                    fields=u2,
+                    side=out2.side,
+                    t=m.t + length,
+                    voltage=float(out2.voltage),
+                    current=float(out2.current),
+                    charge=m.charge + moved[-1],
+                    passed=Flows(*map(operator.add, m.passed, moved[:-1])),
+                )
+            )
+        return ended
+
+
+@compiled
+def _refill_push(u: Array, cell: CellModel, share: Array, moved: Array, by_cell: CellModel) -> Array:
+    varied, fixed = eqx.partition(cell, eqx.is_inexact_array)
+    _, out = jax.jvp(lambda u, v: refilled(u, eqx.combine(v, fixed), share), (u, varied), (moved, by_cell))
+    return out
+
+
+def _drive(drive: Drive, value: float) -> Drive:
+    """Tangent of a drive whose imposed value moves by `value`."""
+    held = jnp.asarray(float(value))
+    free = float(drive.constant_current) > 0
+    return Drive(held if free else jnp.zeros(()), jnp.zeros(()) if free else held, jnp.zeros(()))
