@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulator.errors import ConfigError, ConvergenceError, GeometryError
+    from simulator.errors import ConfigError, ConvergenceError, GeometryError, RunStopped, TransformError
     from simulator.geometry import (
         EffectiveConductivity,
         Electrode,
@@ -47,6 +47,18 @@ if TYPE_CHECKING:
     from simulator.io import read_result, write_table
     from simulator.materials import Expression, Table, Thermal, load_parameter_set, parameter_set_names
     from simulator.model import Cell, Solution, SolverOptions, build_cell
+    from simulator.model.derivatives import (
+        CapacityAt,
+        DecomposedCharge,
+        FieldAt,
+        FilmThickness,
+        MeanSto,
+        StoSpread,
+        TimeAt,
+        VoltageAt,
+        evaluate,
+        sensitivities,
+    )
     from simulator.protocol import CurrentStep, GittStep, HoldStep, ProfileStep, RampStep, RestStep
     from simulator.protocol.half_cycles import find_half_cycles
     from simulator.workflows.analysis import pulse_resistance
@@ -58,27 +70,37 @@ if TYPE_CHECKING:
 
 # Loaded at first use, so that `voxelyte --help` and readers of results need not wait for JAX.
 _WHERE = {
+    "CapacityAt": "simulator.model.derivatives",
     "CapacityLosses": "simulator.workflows.capacity_losses",
     "Cell": "simulator.model",
     "ConfigError": "simulator.errors",
     "ConvergenceError": "simulator.errors",
     "CurrentStep": "simulator.protocol",
+    "DecomposedCharge": "simulator.model.derivatives",
     "EffectiveConductivity": "simulator.geometry",
     "Electrode": "simulator.geometry",
     "Expression": "simulator.materials",
+    "FieldAt": "simulator.model.derivatives",
+    "FilmThickness": "simulator.model.derivatives",
     "GeometryError": "simulator.errors",
     "GittStep": "simulator.protocol",
     "HoldStep": "simulator.protocol",
+    "MeanSto": "simulator.model.derivatives",
+    "NickelProfile": "simulator.workflows.nickel",
     "ProfileStep": "simulator.protocol",
     "RampStep": "simulator.protocol",
-    "NickelProfile": "simulator.workflows.nickel",
     "RestStep": "simulator.protocol",
+    "RunStopped": "simulator.errors",
     "Segmentation": "simulator.geometry",
     "Solution": "simulator.model",
     "SolverOptions": "simulator.model",
+    "StoSpread": "simulator.model.derivatives",
     "Table": "simulator.materials",
     "Thermal": "simulator.materials",
+    "TimeAt": "simulator.model.derivatives",
     "Titration": "simulator.workflows.gitt",
+    "TransformError": "simulator.errors",
+    "VoltageAt": "simulator.model.derivatives",
     "build_cell": "simulator.model",
     "calender": "simulator.geometry",
     "capacity_losses": "simulator.workflows.capacity_losses",
@@ -86,6 +108,7 @@ _WHERE = {
     "compare_electrodes": "simulator.geometry",
     "cycle_table": "simulator.workflows.cycles",
     "effective_conductivity": "simulator.geometry",
+    "evaluate": "simulator.model.derivatives",
     "extend": "simulator.geometry",
     "find_half_cycles": "simulator.protocol.half_cycles",
     "generate_electrode": "simulator.geometry",
@@ -109,6 +132,7 @@ _WHERE = {
     "resample": "simulator.geometry",
     "rotate": "simulator.geometry",
     "segment": "simulator.geometry",
+    "sensitivities": "simulator.model.derivatives",
     "simulate": "simulator.workflows.simulate",
     "size_distribution": "simulator.geometry",
     "subvolumes": "simulator.geometry",
@@ -118,27 +142,37 @@ _WHERE = {
 }
 
 __all__ = [
+    "CapacityAt",
     "CapacityLosses",
     "Cell",
     "ConfigError",
     "ConvergenceError",
     "CurrentStep",
+    "DecomposedCharge",
     "EffectiveConductivity",
     "Electrode",
     "Expression",
+    "FieldAt",
+    "FilmThickness",
     "GeometryError",
     "GittStep",
     "HoldStep",
+    "MeanSto",
+    "NickelProfile",
     "ProfileStep",
     "RampStep",
-    "NickelProfile",
     "RestStep",
+    "RunStopped",
     "Segmentation",
     "Solution",
     "SolverOptions",
+    "StoSpread",
     "Table",
     "Thermal",
+    "TimeAt",
     "Titration",
+    "TransformError",
+    "VoltageAt",
     "build_cell",
     "calender",
     "capacity_losses",
@@ -146,6 +180,7 @@ __all__ = [
     "compare_electrodes",
     "cycle_table",
     "effective_conductivity",
+    "evaluate",
     "extend",
     "find_half_cycles",
     "generate_electrode",
@@ -169,6 +204,7 @@ __all__ = [
     "resample",
     "rotate",
     "segment",
+    "sensitivities",
     "simulate",
     "size_distribution",
     "subvolumes",

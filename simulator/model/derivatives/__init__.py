@@ -1,1 +1,28 @@
 """Derivatives of whole runs: adjoint and tangents of the stored time steps."""
+
+from simulator.model.derivatives.differentiate import evaluate, sensitivities
+from simulator.model.derivatives.outputs import (
+    CapacityAt,
+    DecomposedCharge,
+    FieldAt,
+    FilmThickness,
+    MeanSto,
+    Output,
+    StoSpread,
+    TimeAt,
+    VoltageAt,
+)
+
+__all__ = [
+    "CapacityAt",
+    "DecomposedCharge",
+    "FieldAt",
+    "FilmThickness",
+    "MeanSto",
+    "Output",
+    "StoSpread",
+    "TimeAt",
+    "VoltageAt",
+    "evaluate",
+    "sensitivities",
+]

@@ -125,4 +125,4 @@ class Replay:
         self.now = dataclasses.replace(
             before, state=step.state, t=before.t + dt, charge=before.charge + step.totals.external, passed=passed
         )
-        self.new.repeat(before, self.now, dt, entry, step)
+        self.new.repeat(before, self.now, dt, dataclasses.replace(entry, target=self._target(entry)), step)

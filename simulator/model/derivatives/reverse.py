@@ -70,8 +70,8 @@ class _StepPulled(NamedTuple):
     def plus(self, factor: float, other: "_StepPulled") -> "_StepPulled":
         """`self + factor * other`."""
         imposed = tuple((t, a + factor * b) for (t, a), (_, b) in zip(self.imposed, other.imposed, strict=True))
-        mine, theirs = self[:5], other[:5]
-        return _StepPulled(*jax.tree.map(lambda a, b: a + factor * b, mine, theirs), imposed)
+        mine, theirs = self._replace(imposed=()), other._replace(imposed=())
+        return jax.tree.map(lambda a, b: a + factor * b, mine, theirs)._replace(imposed=imposed)
 
 
 @compiled
@@ -252,10 +252,10 @@ def _imposed(drive: Drive, bar: Drive) -> float:
 def _of_cutoff(entry: Stepped, bars: _Bars) -> _Bars:
     """Cotangents of what ends the step, and nothing else."""
     assert entry.cutoff is not None
-    none = jax.tree.map(jnp.zeros_like, (bars.fields, bars.side))
-    if entry.cutoff.quantity == "voltage":
-        return _Bars(*none, 1.0, 0.0, 0.0, Flows())
-    return _Bars(*none, 0.0, float(np.sign(entry.second.current)), 0.0, Flows())
+    fields, side = jax.tree.map(jnp.zeros_like, (bars.fields, bars.side))
+    by_voltage = entry.cutoff.quantity == "voltage"
+    voltage, current = (1.0, 0.0) if by_voltage else (0.0, float(np.sign(entry.second.current)))
+    return _Bars(fields, side, voltage, current, 0.0, Flows())
 
 
 def _with_view(bars: _Bars, t_bar: float, view: View) -> tuple[_Bars, float]:

@@ -149,8 +149,9 @@ class _Moving(NamedTuple):
     def view(self, looks: bool) -> View:
         """As an output sees it."""
         numbers = (self.t, self.charge, self.passed, self.voltage, self.current)
-        seen = jax.tree.map(lambda x: jnp.asarray(x, float), numbers)
-        return View(*seen, self.fields, self.side) if looks else View(*seen)
+        t, charge, passed, voltage, current = jax.tree.map(lambda x: jnp.asarray(x, float), numbers)
+        fields, side = (self.fields, self.side) if looks else (None, None)
+        return View(t, charge, passed, voltage, current, fields, side)
 
 
 class Forward:
@@ -248,10 +249,11 @@ class Forward:
             jax.tree.map(jnp.zeros_like, self.directions[0].cell), jnp.zeros_like(self.directions[0].initial), {}
         )
         (alone,) = self._moved(k, entry, [still], [nothing], [1.0])
-        limit = limit_of(entry.cutoff)
+        limit, voltage = limit_of(entry.cutoff), entry.cutoff.quantity == "voltage"
+        sign = float(np.sign(entry.second.current))
 
         def excess(m: _Moving) -> float:
-            return m.voltage if entry.cutoff.quantity == "voltage" else float(np.sign(entry.second.current)) * m.current
+            return m.voltage if voltage else sign * m.current
 
         ended = []
         for m, before, d in zip(moved, now, self.directions, strict=True):

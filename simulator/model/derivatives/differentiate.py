@@ -17,6 +17,7 @@ from simulator.model.derivatives.course import Numbers, Timetable, protocol_key
 from simulator.model.derivatives.outputs import Output, View
 from simulator.model.derivatives.replay import Replay
 from simulator.model.derivatives.reverse import Reverse
+from simulator.model.derivatives.tangent import Direction, Forward
 from simulator.model.derivatives.transposed import TOLERANCE
 from simulator.model.moment import Stop
 from simulator.model.options import SolverOptions
@@ -90,6 +91,7 @@ def evaluate(
     **Errors:** ConfigError before anything is compiled; RunStopped if the run ends before an output can be read;
     TransformError under `jit`, `vmap` or `jvp`.
     """
+    _refuse_transforms(params)
     problem, leaves = prepare(
         params, cell, protocol, outputs, rtol=rtol, options=options or SolverOptions(), adjoint_rtol=adjoint_rtol
     )
@@ -132,13 +134,74 @@ def prepare(
             raise ConfigError(f"outputs must be like VoltageAt([3600.0]) or CapacityAt(step=1), got {output!r}.")
     if not outputs:
         raise ConfigError("outputs is empty. Ask for something, for example VoltageAt([3600.0]).")
-    _refuse_transforms(params)
     asked = sorted({t for output in outputs for t in output.times() if t > 0.0})
     steps, times = check_arguments(cell, protocol, asked or None, None, rtol, 1)
-    varied, initial, keys, values = _varied(cell, params, steps)
-    arrays, fixed = eqx.partition(varied.model, eqx.is_inexact_array)
-    problem = Problem(cell, fixed, tuple(steps), keys, outputs, times, rtol, options, adjoint_rtol)
-    return problem, Leaves(arrays, initial, values)
+    fixed, leaves, keys = _leaves(cell, params, steps)
+    return Problem(cell, fixed, tuple(steps), keys, outputs, times, rtol, options, adjoint_rtol), leaves
+
+
+def sensitivities(
+    params: Mapping[str, Any],
+    cell: Cell,
+    protocol: Protocol,
+    outputs: Sequence[Output],
+    directions: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    rtol: float = 1e-3,
+    options: SolverOptions | None = None,
+    tangent_rtol: float = TOLERANCE,
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Outputs of a run, and their derivatives along `directions`: (outputs, derivatives), of which each has the
+    directions as its first axis.
+
+    Forwards in time, all directions at once: for few parameters and many outputs, where `jax.grad` of `evaluate` is for
+    many parameters and few outputs. The derivative is the same one.
+
+    **Arguments:** as in `evaluate`; `directions`: what each of `params` changes by, {name: change} of the shape of the
+    parameter; those that are left out stay. None: one direction for each of `params`, which must be numbers.
+
+    **Errors:** as in `evaluate`; ConfigError for a direction of a name that is not among `params`.
+    """
+    options = options or SolverOptions()
+    values = {name: jnp.asarray(value, float) for name, value in sorted(params.items())}
+    chosen = _directions(values, directions)
+    problem, leaves = prepare(values, cell, protocol, outputs, rtol=rtol, options=options, adjoint_rtol=tangent_rtol)
+    tape = record(problem, leaves)
+
+    def leaves_of(values: dict[str, Array]) -> Leaves:
+        return _leaves(cell, values, problem.steps)[1]
+
+    moved = [jax.jvp(leaves_of, (values,), (direction,))[1] for direction in chosen]
+    return read(problem, tape, leaves), push_forward(problem, tape, leaves, moved)
+
+
+def _directions(values: Mapping[str, Array], directions: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Array]]:
+    if directions is None:
+        spread = [name for name, value in values.items() if value.shape != ()]
+        if spread:
+            raise ConfigError(
+                f"{spread[0]} is an array: say along which directions, for example directions=[{{{spread[0]!r}: "
+                "array_of_changes}]."
+            )
+        directions = [{name: 1.0} for name in values]
+    if not directions:
+        raise ConfigError("directions is empty. Give at least one, or None for one for each parameter.")
+    found = []
+    for direction in directions:
+        for name, change in direction.items():
+            if name not in values:
+                raise ConfigError(f"Unknown parameter {name!r} of a direction." + did_you_mean(name, values))
+            if np.shape(change) not in ((), values[name].shape):
+                raise ConfigError(
+                    f"The change of {name} has the shape {np.shape(change)}, the parameter {values[name].shape}."
+                )
+        found.append(
+            {
+                name: jnp.broadcast_to(jnp.asarray(direction.get(name, 0.0), float), value.shape)
+                for name, value in values.items()
+            }
+        )
+    return found
 
 
 def _refuse_transforms(tree: Any) -> None:
@@ -160,10 +223,11 @@ def _refuse_transforms(tree: Any) -> None:
         )
 
 
-def _varied(
+def _leaves(
     cell: Cell, params: Mapping[str, Any], steps: Sequence[Step]
-) -> tuple[Cell, Array, tuple[tuple[int, str], ...], Array]:
-    """The cell with its parameters, its initial fields, and the varied numbers of the protocol; traced."""
+) -> tuple[CellModel, Leaves, tuple[tuple[int, str], ...]]:
+    """The fixed part of the model with these parameters, the leaves, and the keys of their numbers of the protocol; may
+    be traced."""
     overrides, fields, keys, values = {}, {}, [], []
     for name, value in params.items():
         if name.startswith("protocol."):
@@ -182,7 +246,9 @@ def _varied(
         if given.shape not in ((), inside.shape):
             raise ConfigError(f"{name} must be one number or of the shape {inside.shape}, got {given.shape}.")
         initial = initial.at[INITIAL[name], layers:].set(given)
-    return varied, initial, tuple(keys), jnp.stack(values) if values else jnp.zeros(0)
+    arrays, fixed = eqx.partition(varied.model, eqx.is_inexact_array)
+    numbers = jnp.stack(values) if values else jnp.zeros(0)
+    return fixed, Leaves(arrays, initial, numbers), tuple(keys)
 
 
 def record(problem: Problem, leaves: Leaves) -> Tape:
@@ -231,21 +297,18 @@ def _needed(problem: Problem, tape: Tape) -> tuple[list[list[int]], dict[int, Vi
         u = side = None
         if k in looks:
             u, side = tape.fields(entry.stage), jax.tree.map(jnp.asarray, entry.stage.side)
-        numbers = jax.tree.map(
+        t, charge, passed, voltage, current = jax.tree.map(
             lambda x: jnp.asarray(x, float),
             (entry.t, entry.charge, entry.passed, entry.stage.voltage, entry.stage.current),
         )
-        views[k] = View(*numbers, u, side)
+        views[k] = View(t, charge, passed, voltage, current, u, side)
     return moments, views
 
 
 def read(problem: Problem, tape: Tape, leaves: Leaves) -> tuple[Array, ...]:
     """The outputs, from a tape."""
     moments, views = _needed(problem, tape)
-    model = problem.varied_cell(leaves).model
-    return tuple(
-        output.read([views[k] for k in ks], model) for output, ks in zip(problem.outputs, moments, strict=True)
-    )
+    return _look(problem, moments, views, leaves.model)
 
 
 def pull_back(problem: Problem, tape: Tape, leaves: Leaves, bars: tuple[Array, ...]) -> Leaves:
@@ -253,10 +316,7 @@ def pull_back(problem: Problem, tape: Tape, leaves: Leaves, bars: tuple[Array, .
     moments, views = _needed(problem, tape)
 
     def look(views: dict[int, View], arrays: CellModel) -> tuple[Array, ...]:
-        whole = eqx.combine(arrays, problem.fixed)
-        return tuple(
-            output.read([views[k] for k in ks], whole) for output, ks in zip(problem.outputs, moments, strict=True)
-        )
+        return _look(problem, moments, views, arrays)
 
     _, back = jax.vjp(look, views, leaves.model)
     by_view, by_model = back(bars)
@@ -270,4 +330,30 @@ def pull_back(problem: Problem, tape: Tape, leaves: Leaves, bars: tuple[Array, .
         jax.tree.map(lambda a, b: a + b, by_model, found.cell),
         found.initial,
         jnp.asarray([numbers.get(key, 0.0) for key in problem.keys], float).reshape(len(problem.keys)),
+    )
+
+
+def push_forward(problem: Problem, tape: Tape, leaves: Leaves, moved: Sequence[Leaves]) -> tuple[Array, ...]:
+    """Tangents (directions, ...) of the outputs from those of the leaves."""
+    moments, views = _needed(problem, tape)
+    timetable = Timetable(problem.varied_steps(leaves.numbers), problem.cell.basis)
+    model = problem.varied_cell(leaves).model
+    directions = [
+        Direction(m.model, m.initial, dict(zip(problem.keys, map(float, m.numbers), strict=True))) for m in moved
+    ]
+    forward = Forward(tape, model, timetable, problem.options.newton(), problem.adjoint_rtol)
+    found = forward.sweep(directions, views)
+
+    def look(views: dict[int, View], arrays: CellModel) -> tuple[Array, ...]:
+        return _look(problem, moments, views, arrays)
+
+    rows = [jax.jvp(look, (views, leaves.model), (seen, m.model))[1] for seen, m in zip(found, moved, strict=True)]
+    return tuple(map(jnp.stack, zip(*rows, strict=True)))
+
+
+def _look(problem: Problem, moments: list[list[int]], views: dict[int, View], arrays: CellModel) -> tuple[Array, ...]:
+    """What the outputs make of their moments; traced."""
+    model = eqx.combine(arrays, problem.fixed)
+    return tuple(
+        output.read([views[k] for k in ks], model) for output, ks in zip(problem.outputs, moments, strict=True)
     )
