@@ -12,7 +12,7 @@ from jaxtyping import Array
 from simulator.errors import ConfigError, RunStopped
 from simulator.model.cell import C_E, PHI_E, PHI_S, STO, CellModel
 from simulator.model.residual import Flows, SideStates
-from simulator.model.tape import Stepped, Switched, Tape
+from simulator.model.tape import Stepped, Tape
 from simulator.physics.decomposition.branch import THICKNESS
 
 
@@ -214,18 +214,3 @@ class FieldAt(_Moment):
 def _mean(values: Array, model: CellModel) -> Array:
     volume = jnp.where(model.active[STO], jnp.broadcast_to(model.grid.volume, model.shape), 0.0)
     return jnp.sum(values * volume) / jnp.sum(volume)
-
-
-__all__ = [
-    "CapacityAt",
-    "DecomposedCharge",
-    "FieldAt",
-    "FilmThickness",
-    "MeanSto",
-    "Output",
-    "StoSpread",
-    "Switched",
-    "TimeAt",
-    "View",
-    "VoltageAt",
-]

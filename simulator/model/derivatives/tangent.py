@@ -31,13 +31,13 @@ from simulator.model.derivatives.transposed import (
     TOLERANCE,
     Given,
     Point,
-    given,
+    stage_at,
 )
 from simulator.model.dry import refilled
 from simulator.model.jacobian import PACKED_FIELDS
 from simulator.model.newton import NewtonOptions, preconditioned
 from simulator.model.preconditioner import Preconditioner
-from simulator.model.residual import Drive, Flows, History, SideStates, residual
+from simulator.model.residual import Drive, Flows, History, SideStates
 from simulator.model.tape import Met, Stepped, Switched, Tape
 from simulator.model.timestep import GAMMA, INSTANT, TAKEN, WEIGHTS
 from simulator.numerics.compilation import compiled
@@ -56,14 +56,8 @@ class Move(NamedTuple):
 @compiled
 def _push(point: Point, cell: CellModel, u: Array, move: Move) -> tuple[Array, Given]:
     """Tangents of the residual's rows and of what the stage gives, for that of its fields `u` and a `move`."""
-    varied, fixed = eqx.partition(cell, eqx.is_inexact_array)
-
-    def stage(u: Array, history: History, gamma_dt: Array, drive: Drive, varied: CellModel) -> tuple[Array, Given]:
-        evaluation = residual(u, history, gamma_dt, drive, eqx.combine(varied, fixed), point.j)
-        return evaluation.rows, given(evaluation)
-
-    at = (point.u, point.history, point.gamma_dt, point.drive, varied)
-    _, (rows, out) = jax.jvp(stage, at, (u, *move))
+    stage, *at = stage_at(point, cell)
+    _, (rows, out) = jax.jvp(stage, at, [u, *move])
     return rows, out
 
 

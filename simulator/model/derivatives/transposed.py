@@ -12,7 +12,7 @@ leaves is formed with the derivative of the residual itself, in float64, and sol
 depend on what the assembled Jacobian leaves out or rounds.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -76,16 +76,22 @@ def given(evaluation: Evaluation) -> Given:
     return Given(total.side, total.flows, total.current, total.voltage)
 
 
-@compiled
-def _pull(point: Point, cell: CellModel, rows: Array, out: Given) -> tuple[Array, Pulled]:
-    """Cotangents of the fields, and of everything else, for those of the residual's `rows` and of what is given."""
+def stage_at(point: Point, cell: CellModel) -> tuple[Any, ...]:
+    """The residual's rows and what the stage gives as a function of (u, history, gamma_dt, drive, float arrays of the
+    cell), and the values of these at `point`."""
     varied, fixed = eqx.partition(cell, eqx.is_inexact_array)
 
     def stage(u: Array, history: History, gamma_dt: Array, drive: Drive, varied: CellModel) -> tuple[Array, Given]:
         evaluation = residual(u, history, gamma_dt, drive, eqx.combine(varied, fixed), point.j)
         return evaluation.rows, given(evaluation)
 
-    _, back = jax.vjp(stage, point.u, point.history, point.gamma_dt, point.drive, varied)
+    return stage, point.u, point.history, point.gamma_dt, point.drive, varied
+
+
+@compiled
+def _pull(point: Point, cell: CellModel, rows: Array, out: Given) -> tuple[Array, Pulled]:
+    """Cotangents of the fields, and of everything else, for those of the residual's `rows` and of what is given."""
+    _, back = jax.vjp(*stage_at(point, cell))
     u, *others = back((rows, out))
     return u, Pulled(*others)
 

@@ -155,7 +155,7 @@ def test_backwards_is_the_transpose_of_forwards(case, forwards):
 
 
 def test_gradient_of_a_run_is_finite_for_every_live_face_and_has_the_sign_of_physics(case):
-    (by_capacity,) = [case.backwards(tuple(jnp.ones_like(v) * (k == 1) for k, v in enumerate(case.values)))]
+    by_capacity = case.backwards(tuple(jnp.ones_like(v) * (k == 1) for k, v in enumerate(case.values)))
     contact = by_capacity["contact.fraction"]
     assert np.all(np.isfinite(contact)) and np.all(contact != 0.0)
     assert np.sum(contact) > 0.0 and by_capacity["kinetics.j0_ref"] > 0.0  # less is lost before 3.9 V
