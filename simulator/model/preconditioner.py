@@ -16,6 +16,7 @@ multigrid cycle.
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -39,15 +40,32 @@ class Preconditioner(eqx.Module):
         jacobian = self.jacobian
         r = jnp.where(jacobian.present, rows, 0.0).astype(self.dtype)
         potentials = cycle(self.potentials, r[:STO])
-        # What the new potentials leave in the lithium and salt rows: the reaction and the anode current.
-        left = r[CONCENTRATION] - jacobian.lithium(jacobian.reaction(potentials))
-        if jacobian.carbon is not None:
-            made = (jacobian.anion_share * jacobian.carbon).astype(self.dtype)
-            left = left + made * (potentials[PHI_S] - potentials[PHI_E])
-        anode = (jacobian.anion_share * jacobian.anode[0]).astype(self.dtype) * potentials[PHI_E, 0]
-        [concentration] = cycle(self.concentration, left.at[0].add(anode)[None])
+        left = r[CONCENTRATION] - self._taken(potentials)
+        [concentration] = cycle(self.concentration, left[None])
         phi_e = potentials[PHI_E] + jacobian.coupling.astype(self.dtype) * concentration
         return jnp.stack([potentials[PHI_S], jnp.where(jacobian.active[PHI_E], phi_e, 0.0), concentration])
+
+    def apply_transposed(self, du: Array) -> Array:
+        """The transposed of `apply`, which solves `J^T rows = du` approximately: the cycles are symmetric."""
+        jacobian = self.jacobian
+        # A cycle sums absent entries into its coarse grids: there must be none.
+        u = jnp.where(jacobian.present, du, 0.0).astype(self.dtype)
+        weights = u[CONCENTRATION] + jacobian.coupling.astype(self.dtype) * u[PHI_E]
+        [concentration] = cycle(self.concentration, weights[None])
+        [taken] = jax.linear_transpose(self._taken, u[:STO])(concentration)
+        potentials = cycle(self.potentials, jnp.where(jacobian.present[:STO], u[:STO] - taken, 0.0))
+        return jnp.stack([*potentials, concentration])
+
+    def _taken(self, potentials: Array) -> Array:
+        """What changes of the potentials (2, nz, ny, nx) take out of the lithium and salt rows (nz, ny, nx): the
+        reaction and the anode current."""
+        jacobian = self.jacobian
+        taken = jacobian.lithium(jacobian.reaction(potentials))
+        if jacobian.carbon is not None:
+            made = (jacobian.anion_share * jacobian.carbon).astype(self.dtype)
+            taken = taken - made * (potentials[PHI_S] - potentials[PHI_E])
+        anode = (jacobian.anion_share * jacobian.anode[0]).astype(self.dtype) * potentials[PHI_E, 0]
+        return taken.at[0].add(-anode)
 
 
 def surface_response(jacobian: Jacobian, cell: CellModel) -> Array:

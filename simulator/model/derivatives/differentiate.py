@@ -15,10 +15,10 @@ from simulator.model.build import Cell, build_cell
 from simulator.model.cell import C_E, STO, CellModel
 from simulator.model.derivatives.course import Numbers, Timetable, protocol_key
 from simulator.model.derivatives.outputs import Output, View
+from simulator.model.derivatives.refinement import TOLERANCE
 from simulator.model.derivatives.replay import Replay
 from simulator.model.derivatives.reverse import Reverse
 from simulator.model.derivatives.tangent import Direction, Forward
-from simulator.model.derivatives.transposed import TOLERANCE
 from simulator.model.moment import Stop
 from simulator.model.options import SolverOptions
 from simulator.model.run import Run

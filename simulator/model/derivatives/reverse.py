@@ -23,7 +23,8 @@ from simulator.model.cell import PHI_S, STO, CellModel
 from simulator.model.derivatives.course import Timetable
 from simulator.model.derivatives.outputs import View
 from simulator.model.derivatives.path import drive_of, known_of, limit_of, rate_of, spans_of, start_of
-from simulator.model.derivatives.transposed import TOLERANCE, Given, Point, Pulled, pull_back
+from simulator.model.derivatives.refinement import Point
+from simulator.model.derivatives.transposed import Given, Pulled, pull_back, transposed_systems
 from simulator.model.dry import refilled
 from simulator.model.newton import NewtonOptions
 from simulator.model.residual import Drive, Flows, History, SideStates
@@ -84,11 +85,9 @@ def _refill_back(u: Array, cell: CellModel, share: Array, bar: Array) -> tuple[A
 class Reverse:
     """One sweep backwards over a `tape` of a run of `cell`."""
 
-    def __init__(
-        self, tape: Tape, cell: CellModel, timetable: Timetable, options: NewtonOptions, rtol: float = TOLERANCE
-    ) -> None:
-        self.tape, self.cell, self.timetable, self.options, self.rtol = tape, cell, timetable, options, rtol
-        self.krylov = 0
+    def __init__(self, tape: Tape, cell: CellModel, timetable: Timetable, options: NewtonOptions, rtol: float) -> None:
+        self.tape, self.cell, self.timetable, self.rtol = tape, cell, timetable, rtol
+        self.systems = transposed_systems(cell, options)
         self.initial = jnp.asarray(tape.initial)
         self.initial_side = tape.initial_side
         self.spans = spans_of(tape)
@@ -105,6 +104,7 @@ class Reverse:
         self.model = jax.tree.map(jnp.zeros_like, eqx.filter(self.cell, eqx.is_inexact_array))
         for k in range(len(tape.entries) - 1, -1, -1):
             entry = tape.entries[k]
+            self.systems.forget()
             if k in views:
                 bars, t_bar = _with_view(bars, t_bar, views[k])
             begun_next = k + 1 < len(tape.entries) and tape.entries[k + 1].part != entry.part
@@ -142,14 +142,12 @@ class Reverse:
             bars = bars._replace(fields=pulled.fields, side=pulled.side, voltage=0.0, current=0.0)
         first_part = tape.entries[0].part
         initial = bars.fields.at[PHI_S, -1, 0, 0].add(volts.pop(first_part, 0.0))
-        return Cotangents(self.model, initial, dict(self.numbers), self.krylov)
+        return Cotangents(self.model, initial, dict(self.numbers), self.systems.krylov)
 
     # -- entries ------------------------------------------------------------------------------------------------
 
     def _pull(self, point: Point, u: Array, out: Given) -> Pulled:
-        pulled, krylov = pull_back(point, self.cell, u, out, self.options, self.rtol)
-        self.krylov += krylov
-        return pulled
+        return pull_back(self.systems, point, u, out, self.rtol)
 
     def _point(self, stage: Solved, history: History, gamma_dt: float, drive: Drive) -> Point:
         j = jax.tree.map(jnp.asarray, stage.j)

@@ -4,12 +4,11 @@ The same linearised run as in `reverse`, taken forwards: for each direction and 
 
 $$\frac{\partial R}{\partial u}\,\dot u = -\frac{\partial R}{\partial (h, p)}\,(\dot h, \dot p),$$
 
-solved like its transpose in `transposed`: with the Jacobian and preconditioner of Newton's method, and with what that
-leaves formed by the derivative of the residual. All directions share the assembly and the Krylov directions.
+solved as `refinement` says: all directions share the assembly and the Krylov directions.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -18,25 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from simulator.errors import ConvergenceError
 from simulator.model.cell import PHI_S, STO, CellModel
 from simulator.model.derivatives.course import Timetable
 from simulator.model.derivatives.outputs import View
 from simulator.model.derivatives.path import drive_of, known_of, limit_of, rate_of, spans_of, start_of
-from simulator.model.derivatives.transposed import (
-    MOST_SOLVES,
-    NO_HELP,
-    ONE_SOLVE,
-    RESOLVED,
-    TOLERANCE,
-    Given,
-    Point,
-    stage_at,
-)
+from simulator.model.derivatives.refinement import Point, Systems, Task
+from simulator.model.derivatives.transposed import Given, stage_at
 from simulator.model.dry import refilled
-from simulator.model.jacobian import PACKED_FIELDS
-from simulator.model.newton import NewtonOptions, preconditioned
-from simulator.model.preconditioner import Preconditioner
+from simulator.model.newton import NewtonOptions
 from simulator.model.residual import Drive, Flows, History, SideStates
 from simulator.model.tape import Met, Stepped, Switched, Tape
 from simulator.model.timestep import GAMMA, INSTANT, TAKEN, WEIGHTS
@@ -62,58 +50,33 @@ def _push(point: Point, cell: CellModel, u: Array, move: Move) -> tuple[Array, G
 
 
 @compiled(donate="all-except-first")
-def _solve(fixed: tuple[Array, Preconditioner], space: Space) -> tuple[Array, Array, Space]:
-    right, preconditioner = fixed
+def _solve(task: Task, space: Space) -> tuple[Array, Array, Array, Space]:
+    """As in `refinement.Solve`."""
+    preconditioner = task.preconditioner
     jacobian = preconditioner.jacobian
-    solve = gcr(jacobian.apply, preconditioner.apply, jacobian.pack(right), space, rtol=ONE_SOLVE)
-    return jacobian.unpack(solve.x), solve.iterations, solve.space
+    solve = gcr(jacobian.apply, preconditioner.apply, jacobian.pack(task.rows), space, rtol=task.rtol)
+    return jacobian.unpack(solve.x), solve.iterations, solve.relative_residual, solve.space
 
 
-def push_forward(
-    point: Point, cell: CellModel, moves: Sequence[Move], options: NewtonOptions, rtol: float = TOLERANCE
-) -> tuple[list[tuple[Array, Given]], int]:
-    """Tangents of the fields (4, nz, ny, nx) and of what the stage gives, for each of `moves`; and the Krylov
-    iterations that all of them took.
+@compiled
+def _norm(rows: Array) -> Array:
+    return jnp.sqrt(jnp.sum(jnp.square(rows)))
+
+
+def push_forward(systems: Systems, point: Point, moves: Sequence[Move], rtol: float) -> list[tuple[Array, Given]]:
+    """Tangents of the fields (4, nz, ny, nx) and of what the stage gives, for each of `moves`.
 
     **Errors:** ConvergenceError if a problem is not solved.
     """
-    dtype, unknowns = options.dtype(cell), PACKED_FIELDS * point.u[0].size
-    system = space = None
-    krylov, found = 0, []
-    for move in moves:
-        u = jnp.zeros_like(point.u)
-        rows, out = _push(point, cell, u, move)
-        whole = norm = float(jnp.linalg.norm(rows.ravel()))
-        best = (whole, u, out)
-        for _ in range(MOST_SOLVES):
-            if norm <= rtol * whole or not np.isfinite(norm):
-                break
-            if system is None:
-                system = preconditioned(*point, cell, dtype)
-                space = Space.empty(options.krylov_max, unknowns, dtype)
-            assert space is not None
-            if space.rows - int(space.used) < options.krylov_max // 2:
-                space = space.emptied()
-            change, iterations, space = _solve((-rows / norm, system), space)
-            krylov += int(iterations)
-            trial = best[1] + norm * change
-            rows_after, out = _push(point, cell, trial, move)
-            after = float(jnp.linalg.norm(rows_after.ravel()))
-            helped = after <= NO_HELP * norm
-            if after < best[0]:
-                best, rows = (after, trial, out), rows_after
-            if not helped:
-                if dtype == jnp.float64 or best[0] <= RESOLVED * whole:
-                    break
-                dtype, system = jnp.dtype(jnp.float64), None
-            norm = best[0]
-        if not best[0] <= RESOLVED * whole:
-            raise ConvergenceError(
-                f"The tangent of a stage was solved to {best[0] / whole:.1e} only, {RESOLVED:g} is needed. Try "
-                "solver.precision=double or a larger solver.krylov_max."
-            )
-        found.append(best[1:])
-    return found, krylov
+
+    def remainder_of(move: Move) -> Callable[[Array], tuple[Array, Given]]:
+        def remainder(u: Array) -> tuple[Array, Given]:
+            rows, out = _push(point, systems.cell, u, move)
+            return -rows, out
+
+        return remainder
+
+    return [systems.refine(point, remainder_of(move), _norm, rtol) for move in moves]
 
 
 class Direction(NamedTuple):
@@ -151,11 +114,10 @@ class _Moving(NamedTuple):
 class Forward:
     """One sweep over a `tape` of a run of `cell`, along several directions at once."""
 
-    def __init__(
-        self, tape: Tape, cell: CellModel, timetable: Timetable, options: NewtonOptions, rtol: float = TOLERANCE
-    ) -> None:
-        self.tape, self.cell, self.timetable, self.options, self.rtol = tape, cell, timetable, options, rtol
-        self.spans, self.krylov = spans_of(tape), 0
+    def __init__(self, tape: Tape, cell: CellModel, timetable: Timetable, options: NewtonOptions, rtol: float) -> None:
+        self.tape, self.cell, self.timetable, self.rtol = tape, cell, timetable, rtol
+        self.systems = Systems(cell, options, _solve, "The tangent of a stage")
+        self.spans = spans_of(tape)
 
     def sweep(self, directions: Sequence[Direction], views: dict[int, View]) -> list[dict[int, View]]:
         """Tangents of the `views` {entry: view}, for each direction."""
@@ -168,6 +130,7 @@ class Forward:
         found: list[dict[int, View]] = [{} for _ in self.directions]
         part = -1
         for k, entry in enumerate(self.tape.entries):
+            self.systems.forget()
             if entry.part != part:
                 part, now = entry.part, [m._replace(begin=m.t, opened=m.voltage) for m in now]
             if isinstance(entry, Switched):
@@ -182,9 +145,7 @@ class Forward:
     # -- entries ------------------------------------------------------------------------------------------------
 
     def _pushed(self, point: Point, moves: Sequence[Move]) -> list[tuple[Array, Given]]:
-        found, krylov = push_forward(point, self.cell, moves, self.options, self.rtol)
-        self.krylov += krylov
-        return found
+        return push_forward(self.systems, point, moves, self.rtol)
 
     def _number(self, k: int, read: Any, moving: _Moving, direction: Direction) -> float:
         """Tangent of what `read` finds in the course, from the numbers of the step and the voltage at its begin."""

@@ -7,9 +7,7 @@ $$\Big(\frac{\partial R}{\partial u}\Big)^T\lambda
   (\bar h, \bar p) = \Big(\frac{\partial o}{\partial (h, p)}\Big)^T\bar o
   - \Big(\frac{\partial R}{\partial (h, p)}\Big)^T\lambda .$$
 
-The system is solved with the transposed Jacobian and preconditioner of Newton's method, in their precision. What that
-leaves is formed with the derivative of the residual itself, in float64, and solved for again: the result does not
-depend on what the assembled Jacobian leaves out or rounds.
+The system is solved with the transposed Jacobian and preconditioner of Newton's method, see `refinement`.
 """
 
 from typing import Any, NamedTuple
@@ -17,38 +15,14 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
-from simulator.errors import ConvergenceError
 from simulator.model.cell import C_E, CellModel
-from simulator.model.jacobian import PACKED_FIELDS
-from simulator.model.newton import NewtonOptions, preconditioned
-from simulator.model.preconditioner import Preconditioner
+from simulator.model.derivatives.refinement import Point, Systems, Task
+from simulator.model.newton import NewtonOptions
 from simulator.model.residual import Drive, Evaluation, Flows, History, SideStates, residual
 from simulator.numerics.compilation import compiled
 from simulator.numerics.krylov import Space, gcr
-from simulator.physics.contact import FaceCurrents
-
-#: What one solve of the linear problem is asked to leave; float32 gives little more.
-ONE_SOLVE = 1e-4
-#: What all of them together are to leave.
-TOLERANCE = 1e-9
-#: A solve that leaves more than this share was no help: it is repeated in float64, or ends the attempt.
-NO_HELP = 0.5
-#: A remainder that no solve makes smaller any more, but below this, is what float64 resolves.
-RESOLVED = 1e-6
-MOST_SOLVES = 12
-
-
-class Point(NamedTuple):
-    """A solved stage: its fields `u` (4, nz, ny, nx), face currents `j`, and what it was solved from."""
-
-    u: Array
-    j: FaceCurrents
-    history: History
-    gamma_dt: Array
-    drive: Drive
 
 
 class Given(NamedTuple):
@@ -97,25 +71,21 @@ def _pull(point: Point, cell: CellModel, rows: Array, out: Given) -> tuple[Array
 
 
 @compiled(donate="all-except-first")
-def _solve(fixed: tuple[Array, Preconditioner, CellModel], space: Space) -> tuple[Array, Array]:
-    """Approximate solution (4, nz, ny, nx) of the transposed problem with the right-hand side (4, nz, ny, nx), and the
-    iterations."""
-    right, preconditioner, cell = fixed
-    jacobian = preconditioner.jacobian
-    packed = jacobian.pack(_units(cell) * right)
-    units = jnp.where(jacobian.present, jacobian.pack(_units(cell)), 1.0).astype(preconditioner.dtype)
-    example = jnp.zeros(units.shape, preconditioner.dtype)
-    transposed = jax.linear_transpose(jacobian.apply, example)
-    transposed_m = jax.linear_transpose(preconditioner.apply, example)
+def _solve(task: Task, space: Space) -> tuple[Array, Array, Array, Space]:
+    """As in `refinement.Solve`, of the transposed problem."""
+    jacobian, dtype = task.preconditioner.jacobian, task.preconditioner.dtype
+    # in units of the fields, so that a small remainder is small for each of them
+    units = jnp.where(jacobian.present, jacobian.pack(_units(task.cell)), 1.0).astype(dtype)
 
     def operator(x: Array) -> Array:
-        return units * transposed(x)[0]
+        return units * jacobian.apply_transposed(x)
 
     def inverse(r: Array) -> Array:
-        return transposed_m(r / units)[0]
+        return task.preconditioner.apply_transposed(r / units)
 
-    solve = gcr(operator, inverse, packed, space, rtol=ONE_SOLVE)
-    return jacobian.unpack(solve.x), solve.iterations
+    packed = jacobian.pack(_units(task.cell) * task.rows)
+    solve = gcr(operator, inverse, packed, space, rtol=task.rtol)
+    return jacobian.unpack(solve.x), solve.iterations, solve.relative_residual, solve.space
 
 
 def _units(cell: CellModel) -> Array:
@@ -129,43 +99,21 @@ def _size(rows: Array, cell: CellModel) -> Array:
     return jnp.sqrt(jnp.sum(jnp.square(_units(cell) * rows)))
 
 
-def pull_back(
-    point: Point, cell: CellModel, u: Array, out: Given, options: NewtonOptions, rtol: float = TOLERANCE
-) -> tuple[Pulled, int]:
-    """Cotangents of what the stage depends on, from those of its fields `u` (4, nz, ny, nx) and of what it gives; and
-    the Krylov iterations that it took. `rtol`: what the transposed problem may leave.
+def transposed_systems(cell: CellModel, options: NewtonOptions) -> Systems:
+    """For `pull_back`."""
+    return Systems(cell, options, _solve, "The transposed problem of a stage")
+
+
+def pull_back(systems: Systems, point: Point, u: Array, out: Given, rtol: float) -> Pulled:
+    """Cotangents of what the stage depends on, from those of its fields `u` (4, nz, ny, nx) and of what it gives.
+    `rtol`: what the transposed problem may leave.
 
     **Errors:** ConvergenceError if the transposed problem is not solved.
     """
-    dtype, unknowns = options.dtype(cell), PACKED_FIELDS * u[0].size
-    system, multiplier, krylov = None, jnp.zeros_like(u), 0
-    back, pulled = _pull(point, cell, -multiplier, out)
-    left = u + back
-    whole = float(_size(left, cell))
-    norm, best = whole, (whole, pulled)
-    for _ in range(MOST_SOLVES):
-        if norm <= rtol * whole or not np.isfinite(norm):
-            break
-        if system is None:
-            system = preconditioned(*point, cell, dtype)
-        # of unit size: float32 has no room for any unit of an output
-        change, iterations = _solve((left / norm, system, cell), Space.empty(options.krylov_max, unknowns, dtype))
-        trial = multiplier + norm * change
-        krylov += int(iterations)
-        back, pulled = _pull(point, cell, -trial, out)
-        rest = u + back
-        after = float(_size(rest, cell))
-        if after < best[0]:
-            best = after, pulled
-            multiplier, left = trial, rest
-        if not after <= NO_HELP * norm:
-            if dtype == jnp.float64 or best[0] <= RESOLVED * whole:
-                break
-            dtype, system = jnp.dtype(jnp.float64), None
-        norm = best[0]
-    if not best[0] <= RESOLVED * whole:
-        raise ConvergenceError(
-            f"The transposed problem of a stage was solved to {best[0] / whole:.1e} only, {RESOLVED:g} is needed. Try "
-            "solver.precision=double or a larger solver.krylov_max."
-        )
-    return best[1], krylov
+    cell = systems.cell
+
+    def remainder(multiplier: Array) -> tuple[Array, Pulled]:
+        back, pulled = _pull(point, cell, -multiplier, out)
+        return u + back, pulled
+
+    return systems.refine(point, remainder, lambda rows: _size(rows, cell), rtol)[1]
