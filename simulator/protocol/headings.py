@@ -56,7 +56,7 @@ def read_heading(heading: str, names: Sequence[str] | re.Pattern, known: Callabl
 
 
 def current_unit(text: str) -> tuple[str, Unit] | None:
-    """(one of `CURRENT_UNITS`, how to convert to it) of a written unit of a current: A, per area or mass, C; or None."""
+    """(one of `CURRENT_UNITS`, how to convert to it) of a written unit: A, per area or mass, C. None: unknown."""
     if text.strip() == "C":
         return "C", Unit()
     for si in ("A", "A/m2", "mA/g"):

@@ -43,8 +43,8 @@ def profile_from_current(
 
     **Returns:** a `ProfileStep` with `interpolation` "jumps". All its times are times of rows, bit by bit.
 
-    **Errors:** ConfigError for columns that differ in length, less than two rows, values that are not finite, times that
-    do not rise, an unknown unit, and a tolerance outside (0, 0.5].
+    **Errors:** ConfigError for columns that differ in length, less than two rows, values that are not finite, times
+    that do not rise, an unknown unit, and a tolerance outside (0, 0.5].
     """
     check_unit(unit)
     if not (is_finite(tolerance) and 0 < tolerance <= 0.5):

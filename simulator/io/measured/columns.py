@@ -83,7 +83,7 @@ def recognised(headings: Sequence[str], asked: Collection[str] = ()) -> int:
 
 def _fits(heading: str, quantity: Quantity) -> int | None:
     """Which of the patterns of `quantity` the heading fits; None: none."""
-    known = quantity.unit or (lambda text: text if text in ("1", "-", "#") else None)
+    known: Callable[[str], object] = quantity.unit or (lambda text: text if text in ("1", "-", "#") else None)
     for rank, pattern in enumerate(quantity.names):
         reading = read_heading(heading, pattern, known)
         # the looser names only with a unit: there are many words with 'voltage' in them
@@ -174,7 +174,8 @@ def _unit(table: RawTable, at: int, name: str, quantity: Quantity, given: str | 
     assert quantity.unit is not None
     heading = table.headings[at]
     written = _written_unit(heading, quantity)
-    if written is None and given is None:
+    said = written if given is None else given
+    if said is None:
         if name == "time" and is_clock(table.columns[at]):
             return "s", Unit()
         raise ConfigError(
@@ -182,7 +183,7 @@ def _unit(table: RawTable, at: int, name: str, quantity: Quantity, given: str | 
             f"{quantity.accepted.split(', ')[0]!r}}} (or {', '.join(quantity.accepted.split(', ')[1:])}), or write the "
             f"unit into the heading: {quantity.example}."
         )
-    result = quantity.unit(written if given is None else given)
+    result = quantity.unit(said)
     if result is None:
         raise ConfigError(f"units={{{name!r}: {given!r}}} is no unit of {name}. Accepted: {quantity.accepted}.")
     if given is not None and written is not None and quantity.unit(written) != result:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,40 +19,50 @@ _EVENLY = ("time", "charge")
 _FEWEST = 3
 
 
-def check_rows(
-    source: str, columns: dict[str, np.ndarray], place: Callable[[int], str] = lambda row: f"row {row + 1}"
-) -> None:
-    """ConfigError unless all columns are finite, the time rises, and the voltage [V] is one of a cell.
+def row_number(row: int) -> str:
+    """What messages call a row that is in no file."""
+    return f"row {row + 1}"
 
-    `columns`: 'time' [s], 'voltage' [V] and others, (rows,); `place`: what messages call a row.
-    """
+
+def check_finite(source: str, columns: Mapping[str, np.ndarray], place: Callable[[int], str] = row_number) -> None:
+    """ConfigError unless all `columns`, (rows,), are finite; `place`: what messages call a row."""
     for name, values in columns.items():
         holes = np.flatnonzero(~np.isfinite(values))
         if holes.size:
             raise ConfigError(
                 f"{source}, {place(int(holes[0]))}: the {name} is empty or not finite. Delete the row or fill it in."
             )
+
+
+def check_rows(source: str, columns: Mapping[str, np.ndarray], place: Callable[[int], str] = row_number) -> None:
+    """ConfigError unless all columns are finite, the time rises, and the voltage [V] is one of a cell.
+
+    `columns`: 'time' [s], 'voltage' [V] and others, (rows,); `place`: what messages call a row.
+    """
+    check_finite(source, columns, place)
     time, voltage = columns["time"], columns["voltage"]
     if time.size < _FEWEST:
         raise ConfigError(
-            f"{source} has {time.size} row{'s' * (time.size != 1)} (within begin and end); at least {_FEWEST} are needed."
+            f"{source} has {time.size} row{'s' * (time.size != 1)} (from begin to end); at least {_FEWEST} are needed."
         )
     late = np.flatnonzero(np.diff(time) <= 0)
     if late.size:
         k = int(late[0])
         raise ConfigError(
-            f"{source}, {place(k + 1)}: the time does not rise: {time[k + 1]:g} s comes after {time[k]:g} s. A file with "
-            "several tests has to be split; a time that begins anew with each step is the wrong column (columns=)."
+            f"{source}, {place(k + 1)}: the time does not rise: {time[k + 1]:g} s comes after {time[k]:g} s. A file "
+            "with several tests has to be split; a time that begins anew with each step is the wrong column (columns=)."
         )
     odd = np.flatnonzero((voltage < _PLAUSIBLE[0]) | (voltage > _PLAUSIBLE[1]))
     if odd.size:
         k = int(odd[0])
-        cure = "Is it in mV? Pass units={'voltage': 'mV'} or correct the heading" if abs(voltage[k]) > 100 else (
-            "One cell is meant, no stack. Correct or delete the row, or leave it out with begin= and end="
+        cure = (
+            "Is it in mV? Pass units={'voltage': 'mV'} or correct the heading"
+            if abs(voltage[k]) > 100
+            else ("One cell is meant, no stack. Correct or delete the row, or leave it out with begin= and end=")
         )
         raise ConfigError(
-            f"{source}, {place(k)}: a voltage of {voltage[k]:g} V lies outside [{_PLAUSIBLE[0]:g}, {_PLAUSIBLE[1]:g}] V. "
-            f"{cure}."
+            f"{source}, {place(k)}: a voltage of {voltage[k]:g} V lies outside [{_PLAUSIBLE[0]:g}, {_PLAUSIBLE[1]:g}] "
+            f"V. {cure}."
         )
 
 
@@ -82,11 +92,11 @@ class MeasuredCurve:
                 f"current_unit = {self.current_unit!r} is none of a measured curve."
                 + did_you_mean(str(self.current_unit), CURRENT_UNITS)
             )
-        kinds = {"time": float, "voltage": float, "current": float, "temperature": float, "step": int}
+        kinds: dict[str, type] = {"time": float, "voltage": float, "current": float, "temperature": float, "step": int}
         columns = {}
         for name, kind in kinds.items():
             if getattr(self, name) is not None:
-                values = np.array(getattr(self, name), dtype=kind)  # a copy
+                values: np.ndarray = np.array(getattr(self, name), dtype=kind)  # a copy
                 values.flags.writeable = False
                 object.__setattr__(self, name, values)
                 columns[name] = values
@@ -110,8 +120,8 @@ class MeasuredCurve:
     def weights(self) -> np.ndarray:
         """Seconds that each row stands for, (rows,): half of both intervals beside it.
 
-        A mean over time is `sum(weights * x) / sum(weights)`. Their sum is the length of the curve whatever the rows, so
-        stretches with many rows, or few after `resampled`, count by their time and not by their rows.
+        A mean over time is `sum(weights * x) / sum(weights)`. Their sum is the length of the curve whatever the rows,
+        so stretches with many rows, or few after `resampled`, count by their time and not by their rows.
         """
         intervals = np.diff(self.time)
         return 0.5 * (np.append(intervals, 0.0) + np.append(0.0, intervals))
@@ -159,8 +169,8 @@ class MeasuredCurve:
         chosen, off = _best_rows(self.time, self.voltage, tolerance or 0.0, len(self) if rows is None else rows)
         if tolerance is not None and off > tolerance:
             raise ConfigError(
-                f"resampled: {rows} rows keep the voltage within {off:.3g} V, not {tolerance:g} V. Allow more rows or a "
-                "larger tolerance."
+                f"resampled: {rows} rows keep the voltage within {off:.3g} V, not {tolerance:g} V. Allow more rows or "
+                "a larger tolerance."
             )
         return self._rows(chosen)
 
@@ -212,13 +222,13 @@ class MeasuredCurve:
 
 
 def window(source: str, time: np.ndarray, begin: float | str | None, end: float | str | None) -> np.ndarray:
-    """Numbers of the rows from `begin` to `end` (numbers in s or texts with units; None: all). **Errors:** ConfigError."""
+    """Numbers of the rows from `begin` to `end` (None: the first, the last). **Errors:** ConfigError."""
     first = -np.inf if begin is None else parse_quantity(begin, "time", "begin")
     last = np.inf if end is None else parse_quantity(end, "time", "end")
     rows = np.flatnonzero((time >= first) & (time <= last))
     if rows.size < _FEWEST:
         raise ConfigError(
-            f"{source} has {rows.size} rows from begin = {begin!r} to end = {end!r}; its time goes from {time.min():g} s "
+            f"{source} has {rows.size} rows from begin = {begin!r} to end = {end!r}; its time goes from {time.min():g} "
             f"to {time.max():g} s. At least {_FEWEST} rows are needed."
         )
     return rows

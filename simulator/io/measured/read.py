@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.errors import ConfigError, did_you_mean
 from simulator.io.measured.columns import Column, choose_columns, seconds
-from simulator.io.measured.curve import MeasuredCurve, check_rows, window
+from simulator.io.measured.curve import MeasuredCurve, check_finite, check_rows, window
 from simulator.io.measured.formats import read_table
 from simulator.io.measured.sign import check_sign, signs_of_states
 from simulator.io.measured.table import RawTable
@@ -58,14 +58,16 @@ def read_curve(
     _check_order(table, time)
     rows = window(table.source, time, begin, end)
     values = {name: _values(table, chosen[name])[rows] for name in ("voltage", "current")}
+    check_finite(table.source, values, lambda row: f"line {table.lines[rows[row]]}")
     step = _step(table, chosen.get("step"), rows, notes)
     kept = _without_repeats(table, time[rows], values, step, rows, notes)
     rows = rows[kept]
+    lines = table.lines[rows]
     final = {"time": time[rows], **{name: column[kept] for name, column in values.items()}}
-    check_rows(table.source, final, lambda row: f"line {table.lines[rows[row]]}")
+    check_rows(table.source, final, lambda row: f"line {lines[row]}")
     if from_state:
         states = [str(table.columns[chosen["state"].at][k]) for k in rows]
-        signs = signs_of_states(table.source, states, final["current"], table.lines[rows])
+        signs = signs_of_states(table.source, states, final["current"], lines)
         final["current"] = signs * np.abs(final["current"])
     elif current_sign == "discharge":
         final["current"] = -final["current"] + 0.0  # no negative zeros
@@ -90,18 +92,14 @@ def _check_order(table: RawTable, time: np.ndarray) -> None:
     """ConfigError for an empty table, and a time that is missing or goes back."""
     if time.size == 0:
         raise ConfigError(f"{table.source} has headings and no rows.")
-    holes = np.flatnonzero(~np.isfinite(time))
-    if holes.size:
-        raise ConfigError(
-            f"{table.source}, line {table.lines[holes[0]]}: the time is empty or not finite. Delete the row or fill it in."
-        )
+    check_finite(table.source, {"time": time}, lambda row: f"line {table.lines[row]}")
     back = np.flatnonzero(np.diff(time) < 0)
     if back.size:
         k = int(back[0])
         raise ConfigError(
             f"{table.source}, line {table.lines[k + 1]}: the time goes back, from {time[k]:g} s to {time[k + 1]:g} s. "
-            "Split a file with several tests; choose another column (columns={'time': HEADING}) if this one begins anew "
-            "with each step."
+            "Split a file with several tests; choose another column (columns={'time': HEADING}) if this one begins "
+            "anew with each step."
         )
 
 
@@ -134,7 +132,7 @@ def _without_repeats(
     again = np.flatnonzero(np.diff(time) == 0) + 1
     if again.size == 0:
         return np.arange(time.size)
-    size = np.nanmax(np.abs(values["current"]))
+    size = np.max(np.abs(values["current"]))
     same = np.logical_and.reduce([values[name][again] == values[name][again - 1] for name in values])
     if step is not None:
         changed = step[again] != step[again - 1]
@@ -147,9 +145,7 @@ def _without_repeats(
             f"{table.source}, line {table.lines[rows[k]]}: the time {time[k]:g} s repeats though no new step begins "
             "there. Export the time with more digits, or delete rows so that each time is there once."
         )
-    notes.append(
-        f"{again.size} rows that repeat the time of the row before, as at the change of a step, were dropped."
-    )
+    notes.append(f"{again.size} rows that repeat the time of the row before, as at the change of a step, were dropped.")
     return np.delete(np.arange(time.size), again)
 
 
@@ -165,8 +161,8 @@ def _temperature(
         bad = np.flatnonzero(~((kelvin > 0) & (kelvin < 2000)))
         if bad.size:
             raise ConfigError(
-                f"{table.source}, line {table.lines[rows[bad[0]]]}: the temperature under {heading!r} is missing or not "
-                "in (0, 2000) K. Fill it in, or choose another column."
+                f"{table.source}, line {table.lines[rows[bad[0]]]}: the temperature under {heading!r} is missing or "
+                "not in (0, 2000) K. Fill it in, or choose another column."
             )
     except ConfigError as error:
         if asked:

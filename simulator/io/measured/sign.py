@@ -39,8 +39,7 @@ def check_sign(source: str, time: np.ndarray, voltage: np.ndarray, current: np.n
     if size == 0:
         return "No current passes, so its sign was not checked."
     votes = _votes(time, voltage, current, REST * size)
-    total = np.abs(votes).sum()
-    if total > 0:
+    if votes.size:
         # of the charge, whatever its sign, with the voltage up and down
         up, down = (votes[votes[:, 1] * way > 0, 0] for way in (1, -1))
         rising = np.abs(up).sum() / np.abs(votes[:, 0]).sum()
@@ -57,7 +56,7 @@ def check_sign(source: str, time: np.ndarray, voltage: np.ndarray, current: np.n
             return None
         if fits <= 1 - _SETTLED:
             raise ConfigError(
-                f"{source}: where the current is positive the voltage falls, and where it is negative the voltage rises "
+                f"{source}: where the current is positive the voltage falls, and where it is negative it rises "
                 f"({100 - 100 * fits:.0f} % of the charge, rests left out). {_CURE}"
             )
     resistance = _ohmic(voltage, current, size)
@@ -72,7 +71,7 @@ def check_sign(source: str, time: np.ndarray, voltage: np.ndarray, current: np.n
 
 
 def _votes(time: np.ndarray, voltage: np.ndarray, current: np.ndarray, rest: float) -> np.ndarray:
-    """(charge, change of voltage [V]) of each part of a stretch whose voltage changes by more than noise, (parts, 2)."""
+    """(charge, change of voltage [V]) of each part whose voltage changes by more than noise, (parts, 2)."""
     way = np.where(np.abs(current) > rest, np.sign(current), 0.0)
     passed = np.concatenate([[0.0], np.cumsum(0.5 * (current[1:] + current[:-1]) * np.diff(time))])
     bounds = np.flatnonzero(np.diff(way)) + 1

@@ -36,8 +36,8 @@ def read(path: Path, asked: Collection[str]) -> RawTable:
     # whatever a damaged file does to a parser of binary data: zip, struct, index and key errors have no common class
     except Exception as error:
         raise ConfigError(
-            f"The measured curve {path} cannot be read as a Neware file ({type(error).__name__}: {error}). Export it as "
-            "CSV."
+            f"The measured curve {path} cannot be read as a Neware file ({type(error).__name__}: {error}). Export it "
+            "as CSV."
         ) from error
     finally:
         zlib.decompress, zlib.decompressobj = usual
