@@ -22,13 +22,15 @@ def _unit_of(si: str) -> Callable[[str], tuple[str, Unit] | None]:
 
 class Quantity(NamedTuple):
     """`names`: patterns of names of columns, the best first; where columns fit one of them, the others do not count.
-    `unit(text)`: the unit it is kept in and how to get there; None: texts and counts. `example`: for messages."""
+    Patterns from number `strict` on count only with a unit. `unit(text)`: the unit it is kept in and how to get there;
+    None: texts and counts. `accepted`, `example`: for messages."""
 
     names: tuple[re.Pattern, ...]
     unit: Callable[[str], tuple[str, Unit] | None] | None
     accepted: str = ""
     example: str = ""
     needed: bool = True
+    strict: int = 9
 
 
 def _patterns(*texts: str) -> tuple[re.Pattern, ...]:
@@ -51,6 +53,7 @@ QUANTITIES = {
         _unit_of("V"),
         accepted_units("V"),
         "'Voltage / V'",
+        strict=1,
     ),
     "current": Quantity(
         _patterns("(cell )?current|i|amps|current density|specific current|c-?rate"),
@@ -86,8 +89,7 @@ def _fits(heading: str, quantity: Quantity) -> int | None:
     known: Callable[[str], object] = quantity.unit or (lambda text: text if text in ("1", "-", "#") else None)
     for rank, pattern in enumerate(quantity.names):
         reading = read_heading(heading, pattern, known)
-        # the looser names only with a unit: there are many words with 'voltage' in them
-        if reading is not None and (rank == 0 or quantity.unit is None or known(reading.unit) is not None):
+        if reading is not None and (rank < quantity.strict or known(reading.unit) is not None):
             return rank
     return None
 
