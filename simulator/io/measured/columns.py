@@ -41,7 +41,12 @@ def _patterns(*texts: str) -> tuple[re.Pattern, ...]:
 QUANTITIES = {
     # Neware's and Arbin's 'Time' beside 'Total Time' or 'Test Time' counts from the begin of each step
     "time": Quantity(
-        _patterns("(test|total) ?time", "(elapsed )?time|t"), _unit_of("s"), accepted_units("s"), "'Test Time / s'"
+        # 'T' may as well be a temperature
+        _patterns("(test|total) ?time", "(elapsed )?time", "t"),
+        _unit_of("s"),
+        accepted_units("s"),
+        "'Test Time / s'",
+        strict=2,
     ),
     "voltage": Quantity(
         _patterns(
