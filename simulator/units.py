@@ -23,8 +23,8 @@ class Unit(NamedTuple):
     factor: float = 1.0
     offset: float = 0.0
 
-    def to_si(self, number: float) -> float:
-        """Convert; a power of ten rounds once: 30 um is 3e-5, while 30 * 1e-6 is one bit less."""
+    def to_si(self, number):
+        """Convert a number or an array; a power of ten rounds once: 30 um is 3e-5, while 30 * 1e-6 is one bit less."""
         scaled = number * self.factor
         scaled = scaled * 10.0**self.power if self.power >= 0 else scaled / 10.0**-self.power
         return scaled + self.offset
@@ -66,10 +66,11 @@ DIMENSIONS: dict[str, Dimension] = {
     "time": Dimension(
         "s",
         "seconds",
-        "s, min, h",
+        "s, min, h, ms",
         "'30 min'",
         {
             **_names("s", "sec", "second", "seconds"),
+            **_names("ms", "millisecond", "milliseconds", power=-3),
             **_names("min", "minute", "minutes", factor=60.0),
             **_names("h", "hr", "hour", "hours", factor=3600.0),
         },
@@ -116,6 +117,16 @@ DIMENSIONS: dict[str, Dimension] = {
         "kg/m3, g/cm3",
         "'4.78 g/cm3'",
         {"kg/m3": Unit(), **_names("g/cm3", "g/cc", "g/mL", "g/ml", "kg/L", "kg/l", power=3)},
+    ),
+    "current": Dimension(
+        "A",
+        "amperes",
+        "A, mA, uA",
+        "'5 mA'",
+        {**_names("A", "ampere", "amperes", "amp", "amps"), **_powers(mA=-3, uA=-6, nA=-9, pA=-12)},
+    ),
+    "specific current": Dimension(
+        "mA/g", "mA/g", "mA/g, A/kg, A/g", "'18 mA/g'", {**_names("mA/g", "A/kg"), "A/g": Unit(3), "uA/g": Unit(-3)}
     ),
     "current density": Dimension(
         "A/m2",

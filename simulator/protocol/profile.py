@@ -15,7 +15,7 @@ from simulator.protocol.phrases import misunderstood
 from simulator.protocol.profile_file import read_profile
 from simulator.protocol.values import check_unit
 
-INTERPOLATIONS = ("linear", "hold")
+INTERPOLATIONS = ("linear", "hold", "jumps")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class ProfileStep(SingleStep):
 
     `time` [s] rises; the profile begins with its first row. `value` in `unit` (one of `CURRENT_UNITS`).
     `interpolation`: "linear", straight lines between the rows; "hold", each row holds until the next, where the current
-    jumps (the last row is the end). `path`: the file that it came from.
+    jumps (the last row is the end); "jumps", straight lines, and a time given twice is a jump from the first of its two
+    values to the second. `path`: the file that it came from.
     """
 
     time: tuple[float, ...] = field(repr=False)
@@ -39,7 +40,7 @@ class ProfileStep(SingleStep):
         check_unit(self.unit)
         if self.interpolation not in INTERPOLATIONS:
             hint = did_you_mean(str(self.interpolation), INTERPOLATIONS)
-            raise ConfigError(f"interpolation = {self.interpolation!r} must be 'linear' or 'hold'.{hint}")
+            raise ConfigError(f"interpolation = {self.interpolation!r} must be 'linear', 'hold' or 'jumps'.{hint}")
         name = "The profile" if self.path is None else f"The profile {self.path}"
         columns = {column: _numbers(name, column, getattr(self, column)) for column in ("time", "value")}
         time, value = columns["time"], columns["value"]
@@ -47,17 +48,31 @@ class ProfileStep(SingleStep):
             raise ConfigError(f"{name} has {time.size} times and {value.size} currents. Give one for each.")
         if time.size < 2:
             raise ConfigError(f"{name} has {time.size} row{'s' * (time.size != 1)}; it needs at least two.")
-        late = np.flatnonzero(np.diff(time) <= 0)
-        if late.size:
-            k = int(late[0])
-            what = "repeats" if time[k] == time[k + 1] else f"does not rise: {time[k]:g} s comes before it"
-            raise ConfigError(
-                f"{name}: the time in row {k + 2}, {time[k + 1]:g} s, {what}. Sort the rows, and give each time once; "
-                "for jumps of the current use 'hold'."
-            )
+        self._check_order(name, time)
         for column, values in columns.items():
             object.__setattr__(self, column, tuple(map(float, values)))
         object.__setattr__(self, "digest", hashlib.sha256(time.tobytes() + value.tobytes()).hexdigest())
+
+    def _check_order(self, name: str, time: np.ndarray) -> None:
+        rise = np.diff(time)
+        wrong = rise <= 0
+        if self.interpolation == "jumps":
+            # a jump lies between two stretches: its time is there twice, and neither at the begin nor at the end
+            beside = np.pad(wrong, 1, constant_values=True)
+            wrong = (rise < 0) | ((rise == 0) & (beside[:-2] | beside[2:]))
+        late = np.flatnonzero(wrong)
+        if late.size:
+            k = int(late[0])
+            if time[k] != time[k + 1]:
+                what, cure = f"does not rise: {time[k]:g} s comes before it", "give each time once"
+            elif self.interpolation == "jumps":
+                what, cure = "repeats", "give a time twice at most, and the first and the last one once"
+            else:
+                what, cure = "repeats", "give each time once"
+            raise ConfigError(
+                f"{name}: the time in row {k + 2}, {time[k + 1]:g} s, {what}. Sort the rows, and {cure}; for jumps of "
+                "the current use 'hold', or 'jumps' with the time of a jump given twice."
+            )
 
     @classmethod
     def from_csv(cls, path: str | Path, interpolation: str = "linear") -> "ProfileStep":
@@ -77,19 +92,22 @@ class ProfileStep(SingleStep):
 
     def course(self, basis: Basis, voltage: float) -> Course:
         """The current [A] as a function of time; a piece for each interval of the table."""
-        ends = tuple(t - self.time[0] for t in self.time)
-        amperes = [basis.amperes(v, self.unit) for v in self.value]
+        rows = [k for k in range(len(self.time) - 1) if self.time[k] < self.time[k + 1]]  # a jump takes no time
+        begins = tuple(self.time[k] - self.time[0] for k in rows)
+        ends = (*begins[1:], self.time[-1] - self.time[0])
+        first = [basis.amperes(self.value[k], self.unit) for k in rows]
+        last = [basis.amperes(self.value[k + 1], self.unit) for k in rows]
         steady = self.interpolation == "hold"
 
         def imposed(piece: int, t: float) -> float:
             if steady:
-                return amperes[piece]
-            if t >= ends[piece + 1]:  # exactly: neighbours that meet must not seem to jump
-                return amperes[piece + 1]
-            share = (t - ends[piece]) / (ends[piece + 1] - ends[piece])
-            return amperes[piece] + (amperes[piece + 1] - amperes[piece]) * max(share, 0.0)
+                return first[piece]
+            if t >= ends[piece]:  # exactly: neighbours that meet must not seem to jump
+                return last[piece]
+            share = (t - begins[piece]) / (ends[piece] - begins[piece])
+            return first[piece] + (last[piece] - first[piece]) * max(share, 0.0)
 
-        return Course("current", ends[1:], imposed, direction=self.direction)
+        return Course("current", ends, imposed, direction=self.direction)
 
     def describe(self) -> str:
         """For example 'Drive profile.csv hold'. A profile that is in no file has no text that can be read back."""
@@ -111,11 +129,11 @@ def _numbers(name: str, column: str, values: Sequence[float]) -> np.ndarray:
     return numbers
 
 
-_WORDS = re.compile(r"""(?P<quote>["']?)(?P<path>.+?)(?P=quote)(?:,?\s+(?P<how>linear|hold))?""", re.IGNORECASE)
+_WORDS = re.compile(r"""(?P<quote>["']?)(?P<path>.+?)(?P=quote)(?:,?\s+(?P<how>linear|hold|jumps))?""", re.IGNORECASE)
 
 
 def parse_drive(text: str, after: str) -> ProfileStep:
-    """'Drive FILE [linear|hold]'."""
+    """'Drive FILE [linear|hold|jumps]'."""
     match = _WORDS.fullmatch(after)
     if match is None:
         raise misunderstood(text, after or text, "the file is missing; write 'Drive profile.csv'.")

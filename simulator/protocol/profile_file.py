@@ -4,21 +4,17 @@ Format: https://github.com/battery-data-alliance/battery-data-format
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from simulator.errors import ConfigError
+from simulator.protocol.headings import Heading, current_unit, read_heading
 from simulator.units import known_unit
 
 _TIMES = ("test time", "time")
 _CURRENTS = ("current", "current density", "specific current", "c-rate")
-#: Unit in a heading -> (unit of a current step, power of ten); those per area are looked up in the table of units.
-_UNITS = {
-    **{"A": ("A", 0), "mA": ("A", -3), "uA": ("A", -6), "µA": ("A", -6), "nA": ("A", -9), "pA": ("A", -12)},
-    **{"C": ("C", 0), "mA/g": ("mA/g", 0), "A/g": ("mA/g", 3), "mA g-1": ("mA/g", 0), "A g-1": ("mA/g", 3)},
-}
 _NEEDED = (
     "It needs a heading with units over each column: 'Test Time / s' (or min, h), and one of 'Current / A', "
     "'Current / A m-2', 'Current density / mA cm-2', 'Current / C', 'Current / mA g-1'. Positive current charges."
@@ -50,7 +46,7 @@ def read_profile(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
     if len(headings) == 1:
         raise ConfigError(f"The profile {shown} has one column only, {headings[0]!r}. Write commas between. {_NEEDED}")
     time_at, seconds = _time_column(shown, headings)
-    current_at, unit, power = _current_column(shown, headings)
+    current_at, unit, to_unit = _current_column(shown, headings)
     time, current = [], []
     for number, line in lines[1:]:
         if len(line) != len(headings):
@@ -60,8 +56,7 @@ def read_profile(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
             )
         time.append(seconds(_number(shown, number, headings[time_at], line[time_at])))
         current.append(_number(shown, number, headings[current_at], line[current_at]))
-    values = np.array(current) * 10.0**power if power >= 0 else np.array(current) / 10.0**-power
-    return np.array(time), values, unit
+    return np.array(time), to_unit(np.array(current)), unit
 
 
 def _number(path: Path, line: int, heading: str, text: str) -> float:
@@ -77,39 +72,33 @@ def _number(path: Path, line: int, heading: str, text: str) -> float:
     return value
 
 
-def _split(heading: str) -> tuple[str, str]:
-    """'Current / mA cm-2' -> ('current', 'mA cm-2')."""
-    name, _, unit = heading.partition("/")
-    return " ".join(name.lower().split()), unit.strip()
-
-
-def _only(path: Path, headings: Sequence[str], names: Sequence[str], what: str) -> int:
-    """Where the only column of `names` is."""
-    found = [k for k, heading in enumerate(headings) if _split(heading)[0] in names]
+def _only(
+    path: Path, headings: Sequence[str], names: Sequence[str], known: Callable[[str], object], what: str
+) -> tuple[int, Heading]:
+    """Where the only column of `names` is, and its heading."""
+    readings = [read_heading(heading, names, known) for heading in headings]
+    found = [(k, reading) for k, reading in enumerate(readings) if reading is not None]
     if not found:
         raise ConfigError(f"The profile {path} has no column for the {what}; its headings are {headings}. {_NEEDED}")
     if len(found) > 1:
-        twice = ", ".join(repr(headings[k]) for k in found)
+        twice = ", ".join(repr(headings[k]) for k, _ in found)
         raise ConfigError(f"The profile {path} has several columns for the {what}: {twice}. Keep one of them.")
     return found[0]
 
 
 def _time_column(path: Path, headings: Sequence[str]):
     """Which column holds the time, and how its numbers become seconds."""
-    at = _only(path, headings, _TIMES, "time")
-    unit = known_unit(_split(headings[at])[1], "s")
+    at, heading = _only(path, headings, _TIMES, lambda unit: known_unit(unit, "s"), "time")
+    unit = known_unit(heading.unit, "s")
     if unit is None:
         raise ConfigError(f"The profile {path}: {headings[at]!r} has no known unit of time. {_NEEDED}")
     return at, unit.to_si
 
 
-def _current_column(path: Path, headings: Sequence[str]) -> tuple[int, str, int]:
-    """Which column holds the current, its unit, and the power of ten to get there."""
-    at = _only(path, headings, _CURRENTS, "current")
-    written = _split(headings[at])[1]
-    density = known_unit(written, "A/m2")
-    if density is not None:
-        return at, "A/m2", density.power
-    if written not in _UNITS:
+def _current_column(path: Path, headings: Sequence[str]):
+    """Which column holds the current, its unit, and how its numbers get there."""
+    at, heading = _only(path, headings, _CURRENTS, current_unit, "current")
+    found = current_unit(heading.unit)
+    if found is None:
         raise ConfigError(f"The profile {path}: {headings[at]!r} has no known unit of current. {_NEEDED}")
-    return (at, *_UNITS[written])
+    return at, found[0], found[1].to_si

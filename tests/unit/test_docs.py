@@ -23,7 +23,10 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 RUN = [
     README,
     *sorted((ROOT / "docs").glob("tutorial_*.md")),
-    *(ROOT / "docs" / f"{name}.md" for name in ("input", "electrodes", "segmentation", "decomposition", "gradients")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("input", "electrodes", "segmentation", "decomposition", "gradients", "measured_curves")
+    ),
 ]
 MARK = "<!-- not run by the tests: "
 #: page -> blocks that carry that mark; a new one is meant to be noticed here
@@ -190,7 +193,17 @@ def test_index_names_every_page_and_every_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["index", "input", "outputs", "decomposition", "gradients", "tutorial_image_to_figure", "tutorial_python"]
+    "name",
+    [
+        "index",
+        "input",
+        "outputs",
+        "decomposition",
+        "gradients",
+        "measured_curves",
+        "tutorial_image_to_figure",
+        "tutorial_python",
+    ],
 )
 def test_prose_fits_the_line_length(name: str) -> None:
     lines = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8").splitlines()

@@ -52,8 +52,10 @@ def test_safety_voltages_watch_over_imposed_currents_only(tiny):
     assert statuses["Hold at 4 V until C/10"] == [None, "salt_depleted", "salt_saturated"]
 
 
-def test_only_held_rows_of_a_profile_jump(tiny):
+def test_held_rows_of_a_profile_and_times_given_twice_jump(tiny):
     rows = (0.0, 3.0, 30.0, 40.0), (1.0, 2.0, 2.0, 2.0)
     assert [leg(tiny, ProfileStep(*rows)).jumps(k) for k in (0, 1)] == [False, False]
     held = leg(tiny, ProfileStep(*rows, interpolation="hold"))
     assert [held.jumps(k) for k in (0, 1)] == [True, False]  # the second repeats its value
+    twice = leg(tiny, ProfileStep((0.0, 3.0, 30.0, 30.0, 40.0), (1.0, 2.0, 2.0, 0.5, 0.5), interpolation="jumps"))
+    assert [twice.jumps(k) for k in (0, 1)] == [False, True]

@@ -133,6 +133,19 @@ def test_profile_of_held_rows_jumps_with_a_state_on_either_side(tiny):
     assert s.capacity[-1] == pytest.approx(0.25 * 30.0 * cell.one_c, rel=1e-12)
 
 
+def test_profile_with_jumps_between_lines_passes_its_charge_exactly(tiny):
+    cell = tiny.cell()
+    time, value = (0.0, 30.0, 30.0, 60.0, 60.0, 90.0), (0.0, 0.0, 0.5, 0.25, -0.25, -0.25)
+    s = run(cell, ProfileStep(time, value, "C", "jumps"))
+    assert s.status == "finished" and max(s.ledger.values()) <= BALANCE
+    for t, both in ((30.0, [0.0, 0.5]), (60.0, [0.25, -0.25])):
+        jump = np.flatnonzero(np.isclose(s.time, t, atol=1e-9))
+        np.testing.assert_allclose(s.current[jump] / cell.one_c, both, rtol=1e-12, atol=1e-20)
+    # 11.25 seconds at 1C in, 7.5 out
+    exact = (11.25 - 7.5) * cell.one_c
+    assert s.capacity[-1] == pytest.approx(exact, rel=1e-12)
+
+
 def test_safety_limits_end_a_profile(tiny):
     cell = tiny.cell({"voltage_limits": (2.0, 3.9)})
     s = run(cell, ProfileStep((0.0, 600.0), (0.0, 2.0), "C"))

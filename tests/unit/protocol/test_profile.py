@@ -33,6 +33,8 @@ def written(tmp_path, monkeypatch):
         ("Current density / mA/cm^2", 15.0, "A/m2"),
         ("Current / C", 1.5, "C"),
         ("current / mA g-1", 1.5, "mA/g"),
+        ("Current [mA]", 1.5e-3, "A"),
+        ("current_mA_cm2", 15.0, "A/m2"),
     ],
 )
 def test_current_is_read_in_the_unit_of_its_heading(written, heading, value, unit):
@@ -64,6 +66,28 @@ def test_held_rows_jump_to_the_next_and_the_last_row_is_the_end():
     ]
 
 
+def test_a_time_given_twice_is_a_jump_between_straight_lines():
+    step = ProfileStep((10.0, 12.0, 12.0, 20.0, 21.0), (0.0, 1.0, -1.0, -3.0, 5.0), "A", "jumps")
+    course = step.course(CELL, 3.7)
+    assert course.ends == (2.0, 10.0, 11.0) and step.direction == -1
+    asked = [(0, 0.0), (0, 1.0), (0, 2.0), (1, 2.0), (1, 6.0), (1, 10.0), (2, 10.0), (2, 10.5), (2, 11.0)]
+    assert [course.imposed(*at) for at in asked] == [0.0, 0.5, 1.0, -1.0, -2.0, -3.0, -3.0, 1.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        ((0.0, 0.0, 1.0), "row 2, 0 s, repeats.*the first and the last one once"),
+        ((0.0, 1.0, 1.0), "row 3, 1 s, repeats.*the first and the last one once"),
+        ((0.0, 1.0, 1.0, 1.0, 2.0), "row 3, 1 s, repeats.*twice at most"),
+        ((0.0, 2.0, 1.0), "row 3, 1 s, does not rise: 2 s comes before it"),
+    ],
+)
+def test_a_jump_lies_between_two_stretches_of_time(time, text):
+    with pytest.raises(ConfigError, match=text):
+        ProfileStep(time, (0.0,) * len(time), "A", "jumps")
+
+
 def test_direction_is_that_of_the_charge_that_a_profile_moves():
     assert ProfileStep((0.0, 1.0, 4.0), (1.0, 1.0, -1.0)).direction == 1  # 1 C, then nothing
     assert ProfileStep((0.0, 1.0, 4.0), (1.0, -1.0, 9.0), interpolation="hold").direction == -1
@@ -79,7 +103,7 @@ def test_content_and_not_the_name_of_the_file_makes_the_profile(written):
 
 
 @pytest.mark.parametrize("name", ["profile.csv", "my profile.csv", "a, b.csv"])
-@pytest.mark.parametrize("how", ["linear", "hold"])
+@pytest.mark.parametrize("how", ["linear", "hold", "jumps"])
 def test_description_reads_back(written, name, how):
     step = ProfileStep.from_csv(written("Time / s,Current / A\n0,1\n1,2\n", name), how)
     again = parse_step(step.describe())
@@ -130,7 +154,7 @@ def test_a_missing_file_is_named_with_the_working_directory(written, tmp_path):
         ((((0.0, 1.0), (2.0, 3.0)), (1.0, 1.0)), "one column"),
         (((0.0, 1.0), ("a", "b")), "must be numbers"),
         (((0.0, 1.0), (1.0, 1.0), "W"), "Unit 'W'"),
-        (((0.0, 1.0), (1.0, 1.0), "A", "cubic"), "'linear' or 'hold'"),
+        (((0.0, 1.0), (1.0, 1.0), "A", "cubic"), "'linear', 'hold' or 'jumps'"),
     ],
 )
 def test_impossible_profiles_are_refused(arguments, text):
