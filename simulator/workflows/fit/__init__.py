@@ -1,8 +1,8 @@
 """Fit parameters of a model to measured curves, and say how well they are known.
 
-`parameters` and `data` hold what is fitted to what, `engine` the optimisation over any `Forward` model, `result` what it
-returns; `information` and `identifiability` say what the data determine, `profile` how far each parameter can go, and
-`design` which experiment to do next.
+`parameters` and `data` hold what is fitted to what, `engine` the optimisation over any `Forward` model, `result` what
+it returns; `information` and `identifiability` say what the data determine, `profile` how far each parameter can go,
+and `design` which experiment to do next.
 """
 
 from simulator.workflows.fit.data import Data, Forward

@@ -14,7 +14,7 @@ from simulator.workflows.fit.data import Data, Forward
 from simulator.workflows.fit.information import information
 from simulator.workflows.fit.loss import LOSSES, variance_factor
 from simulator.workflows.fit.parameters import FitParameter, check_parameters, natural, prior_rows, slopes
-from simulator.workflows.fit.result import Evaluation, FitResult, quantile
+from simulator.workflows.fit.result import Evaluation, FitResult
 
 #: So many runs in a row that stop end the fit: each is four times closer to the best point than the one before.
 STOPPED_IN_A_ROW = 10
@@ -56,8 +56,8 @@ def minimise(
     $r_i = (\text{predicted}_i - \text{measured}_i)/\sigma_i$ and the distances $p_k$ to the means of priors in their
     standard deviations.
 
-    **Arguments:** `method`: "least_squares" (trust region with bounds, `Forward.rows`: for few parameters) or "l-bfgs-b"
-    (`Forward.pull_back`, and `rows` once at the end: for many); `loss`: "linear", "soft_l1", "huber" or "cauchy";
+    **Arguments:** `method`: "least_squares" (trust region with bounds, `Forward.rows`: for few parameters) or
+    "l-bfgs-b" (`Forward.pull_back`, and `rows` once at the end: for many); `loss`: "linear", "soft_l1", "huber" or "cauchy";
     `max_evaluations` of the model; `xtol`: smallest step relative to the way from the start, in the fitted scale (not
     for l-bfgs-b); `ftol`: smallest gain relative to the cost (for l-bfgs-b to the cost or 1, whichever is larger);
     `callback`: called after each evaluation.
@@ -295,25 +295,33 @@ def _conclude(problem: _Problem, status: str, message: str) -> FitResult:
             pass  # said below
     notes = []
     free = data.count - len(parameters)
-    variance, dof, cost = 1.0, math.inf, best.cost
+    variance, dof, cost = 1.0, math.inf, best.cost  # variance: inf where nothing tells it
     z = (problem.deviations(best.prediction) ** 2)[data.used]
     weight = np.asarray(data.weight)[data.used]
     if not problem.noise_known:
         dof = max(free, 0)
+        variance = 1.0 if free > 0 else math.inf
         if free > 0:
             # not exactly zero where data without noise are met to all digits
             scale = max(float(np.sqrt(np.sum(weight * z) / free)), 1e-15)
             data = dataclasses.replace(data, sigma=scale * np.asarray(data.sigma))
             z, cost = z / scale**2, cost / scale**2
             notes.append(
-                f"The noise was not given; {float(np.max(data.sigma)):.3g} (standard deviation of a point of weight 1) "
+                f"The noise was not given; {scale * float(np.max(np.asarray(problem.data.sigma))):.3g} (standard deviation of a point of weight 1) "
                 "was estimated from the residuals, as if the model were exact and all points independent."
             )
         else:
-            notes.append(f"The noise was not given, and {data.count} points for {len(parameters)} parameters tell none.")
+            notes.append(
+                f"The uncertainties are not known: the noise was not given, and {data.count} points for "
+                f"{len(parameters)} parameters leave nothing to estimate it from. Give sigma."
+            )
     elif problem.loss != "linear":
         dof = max(free, 0)
         variance = variance_factor(z, weight, problem.loss, free) if free > 0 else math.inf
+        if not math.isfinite(variance):
+            notes.append(
+                f"The uncertainties are not known: too few points agree with the model for loss={problem.loss!r}."
+            )
     chi2 = float(np.sum(weight * z) + np.sum(prior_rows(parameters, best.values)[0] ** 2))
     known = None
     if jacobian is None:
@@ -358,6 +366,4 @@ def _remarks(result: FitResult, noise_known: bool) -> list[str]:
         unknown = [p.name for p, u in zip(result.parameters, result.information.unknown, strict=True) if u]
         if unknown:
             notes.append(f"The data leave open, within the bounds: {', '.join(unknown)}. See identifiability.")
-    if not math.isfinite(quantile(result.dof)):
-        notes.append("There are no more points than parameters: intervals have no end.")
     return notes

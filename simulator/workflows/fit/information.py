@@ -80,7 +80,7 @@ class Information:
 
     @cached_property
     def covariance(self) -> np.ndarray:
-        """Inverse of the Fisher matrix (n, n); rows and columns of unknown parameters are inf and, off diagonal, NaN."""
+        """Inverse of the Fisher matrix (n, n); rows and columns of unknown parameters are NaN, and inf on the diagonal."""
         s, vt = self._svd
         half = vt[self._seen] / s[self._seen, None] * self.reach
         found = half.T @ half

@@ -1,7 +1,7 @@
 r"""Losses: how much a point counts that lies z = (deviation / sigma)^2 from the prediction.
 
-Each returns rho(z), rho'(z) and rho''(z), with rho'(0) = 1, so that all agree for small deviations; the cost of a fit is
-1/2 sum w rho(z). `linear` is the likelihood of normal noise, the others keep outliers from pulling at the fit.
+Each returns rho(z), rho'(z) and rho''(z), with rho'(0) = 1, so that all agree for small deviations; the cost of a fit
+is 1/2 sum w rho(z). `linear` is the likelihood of normal noise, the others keep outliers from pulling at the fit.
 """
 
 from collections.abc import Callable
@@ -48,10 +48,10 @@ LOSSES: dict[str, Callable[[np.ndarray], Rho]] = {
 
 
 def variance_factor(z: np.ndarray, weight: np.ndarray, loss: str, free: int) -> float:
-    r"""What the covariance (J^T W J / sigma^2)^{-1} is multiplied by, since a robust loss uses less of the data than all.
+    r"""What the covariance (J^T W J / sigma^2)^{-1} is multiplied by for a robust loss and the spread that is found.
 
-    $v = \frac{m}{m-n} \frac{\overline{\psi^2}}{\overline{\psi'}^2}$ with $\psi = r \rho'(r^2)$; large samples, symmetric
-    noise. `z` (m,), `weight` (m,), `free` = m - n > 0.
+    $v = \frac{m}{m-n} \frac{\overline{\psi^2}}{\overline{\psi'}^2}$ with $\psi = r \rho'(r^2)$, for large samples and
+    symmetric noise. `z` (m,), `weight` (m,), `free` = m - n > 0.
 
     **Source:** Huber (1973), doi:10.1214/aos/1176342503.
     """

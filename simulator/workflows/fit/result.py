@@ -1,6 +1,7 @@
 """What a fit returns."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ class Evaluation:
 
 
 def quantile(dof: float, level: float = LEVEL) -> float:
-    """Half width of a two-sided interval in standard deviations: of Student's t, normal for infinite `dof`; inf for 0."""
+    """Half width of a two-sided interval in standard deviations: Student's t, normal for infinite `dof`; inf for 0."""
     return float(student.ppf(0.5 + level / 2.0, dof)) if dof > 0 else math.inf
 
 
@@ -120,7 +121,7 @@ class FitResult:
 
     @property
     def at_bound(self) -> dict[str, str]:
-        """"lower", "upper" or "": whether a value lies within 0.1 % of the range in the fitted scale from a bound."""
+        """ "lower", "upper" or "": whether a value lies within 0.1 % of the range in the fitted scale from a bound."""
         found = {}
         for p in self.parameters:
             low, high = p.bounds()
@@ -205,7 +206,7 @@ def _number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if math.isfinite(value) else "unknown"
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:
