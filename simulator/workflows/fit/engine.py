@@ -20,6 +20,15 @@ from simulator.workflows.fit.result import Evaluation, FitResult
 STOPPED_IN_A_ROW = 10
 
 
+#: Derivative by u of residuals that are always zero. Without them scipy's trust region goes to its edge in each step if
+#: a combination of parameters has no effect, and hardly settles; with them it leaves such a combination where it is.
+DAMPING = 1e-3
+
+#: Least distance of the start from the bounds, as a share of the range, in the trust region: its steps are scaled with
+#: the distance from a bound that the cost falls towards, and a start on it would not get away any more.
+INSIDE = 2e-3
+
+
 class _Halt(Exception):
     """Ends an optimiser of scipy from within."""
 
@@ -57,13 +66,13 @@ def minimise(
     standard deviations.
 
     **Arguments:** `method`: "least_squares" (trust region with bounds, `Forward.rows`: for few parameters) or
-    "l-bfgs-b" (`Forward.pull_back`, and `rows` once at the end: for many); `loss`: "linear", "soft_l1", "huber" or "cauchy";
-    `max_evaluations` of the model; `xtol`: smallest step relative to the way from the start, in the fitted scale (not
-    for l-bfgs-b); `ftol`: smallest gain relative to the cost (for l-bfgs-b to the cost or 1, whichever is larger);
-    `callback`: called after each evaluation.
+    "l-bfgs-b" (`Forward.pull_back`, and `rows` once at the end: for many); `loss`: "linear", "soft_l1", "huber" or
+    "cauchy"; `max_evaluations` of the model; `xtol`: smallest step relative to the way from the start, in the fitted
+    scale (not for l-bfgs-b); `ftol`: smallest gain relative to the cost (for l-bfgs-b to the cost or 1, whichever
+    is larger); `callback`: called after each evaluation.
 
     A run that stops, or predicts what is not finite, counts as worse than any other, and the step is shortened. Ctrl-C
-    ends with the best point so far.
+    ends with the best point so far. For least_squares, a start on a bound is moved inwards by 0.2 % of the range.
 
     **Errors:** ConfigError; RunStopped if already the run at the start values stops.
 
@@ -202,7 +211,8 @@ class _Problem:
 
 def _least_squares(problem: _Problem, xtol: float, ftol: float) -> tuple[str, str]:
     """Trust region; scipy quarters its radius where residuals are not finite. (status, message)"""
-    used, k = problem.data.used, sum(p.prior is not None for p in problem.parameters)
+    used, n = problem.data.used, len(problem.parameters)
+    k = n + sum(p.prior is not None for p in problem.parameters)
     weight = np.asarray(problem.data.weight)[used]
 
     def residuals(u: np.ndarray) -> np.ndarray:
@@ -210,13 +220,13 @@ def _least_squares(problem: _Problem, xtol: float, ftol: float) -> tuple[str, st
         if point is None:
             return np.full(int(used.sum()) + k, np.nan)
         prior = prior_rows(problem.parameters, point.values)[0]
-        return np.concatenate([(problem.deviations(point.prediction)[used] * np.sqrt(weight)), prior])
+        return np.concatenate([(problem.deviations(point.prediction)[used] * np.sqrt(weight)), prior, np.zeros(n)])
 
     def rows(u: np.ndarray) -> np.ndarray:
         point = problem.at(u)
         assert point is not None and point.jacobian is not None  # scipy asks only where residuals are finite
         scaled = point.jacobian * slopes(problem.parameters, point.values) * problem.data.accuracy()[:, None]
-        return np.vstack([scaled[used], prior_rows(problem.parameters, point.values)[1]])
+        return np.vstack([scaled[used], prior_rows(problem.parameters, point.values)[1], DAMPING * np.eye(n)])
 
     def loss(z: np.ndarray) -> np.ndarray:
         # weighted outside of rho, so that a heavy point is no outlier; priors are never outliers
@@ -229,7 +239,7 @@ def _least_squares(problem: _Problem, xtol: float, ftol: float) -> tuple[str, st
     low, high = np.transpose(problem.bounds)
     found = least_squares(
         residuals,
-        np.zeros(len(problem.parameters)),
+        np.clip(np.zeros(n), low + INSIDE * (high - low), high - INSIDE * (high - low)),
         jac=rows,
         bounds=(low, high),
         method="trf",
@@ -250,11 +260,17 @@ def _least_squares(problem: _Problem, xtol: float, ftol: float) -> tuple[str, st
 
 def _l_bfgs_b(problem: _Problem, xtol: float, ftol: float) -> tuple[str, str]:
     """Quasi-Newton with the gradient of the adjoint. (status, message)"""
+    start = problem.at(np.zeros(len(problem.parameters)))
+    assert start is not None  # it raises
+    # With bounds on all parameters, the first step is the whole gradient, which would lead into a corner of the bounds:
+    # scaled to one, its length is a factor e, or the width of the bounds, as in the trust region.
+    scale = 1.0 / max(float(np.linalg.norm(start.gradient)), 1e-300)
+    last = start.cost
 
     def cost(u: np.ndarray) -> tuple[float, np.ndarray]:
         point = problem.at(u)
         if point is not None:
-            return point.cost, point.gradient
+            return scale * point.cost, scale * point.gradient
         # The line search interpolates and wants finite numbers: a parabola through the best point, as high at the end
         # of the step as the step promised to gain, so that the next is about a quarter as long, as in the trust region.
         best = problem.best
@@ -262,7 +278,16 @@ def _l_bfgs_b(problem: _Problem, xtol: float, ftol: float) -> tuple[str, str]:
         step = u - best.u
         length = max(float(step @ step), 1e-300)
         height = max(abs(float(best.gradient @ step)), 1e-6 * max(best.cost, 1.0))
-        return best.cost + height, 2.0 * height / length * step
+        return scale * (best.cost + height), scale * 2.0 * height / length * step
+
+    def after_iteration(u: np.ndarray) -> None:
+        # scipy would compare with the scaled cost
+        nonlocal last
+        point = problem.at(u)
+        if point is not None:
+            gain, last = last - point.cost, point.cost
+            if gain <= ftol * max(last, 1.0):
+                raise _Halt("converged", "Converged: the cost no longer falls by more than ftol.")
 
     found = minimize(
         cost,
@@ -270,10 +295,11 @@ def _l_bfgs_b(problem: _Problem, xtol: float, ftol: float) -> tuple[str, str]:
         jac=True,
         method="L-BFGS-B",
         bounds=problem.bounds,
-        options={"ftol": ftol, "gtol": 1e-8, "maxfun": 10**9, "maxiter": 10**9},
+        callback=after_iteration,
+        options={"ftol": 0.0, "gtol": 1e-8 * scale, "maxfun": 10**9, "maxiter": 10**9},
     )
     if found.success:
-        return "converged", "Converged: the cost is level here, or no longer falls by more than ftol."
+        return "converged", "Converged: the cost is level here."
     return "stuck", f"No step from here lowers the cost, though its gradient is not zero ({found.message})."
 
 
@@ -304,10 +330,11 @@ def _conclude(problem: _Problem, status: str, message: str) -> FitResult:
         if free > 0:
             # not exactly zero where data without noise are met to all digits
             scale = max(float(np.sqrt(np.sum(weight * z) / free)), 1e-15)
-            data = dataclasses.replace(data, sigma=scale * np.asarray(data.sigma))
+            noise = scale * float(np.asarray(data.sigma)[0])
+            data = dataclasses.replace(data, sigma=noise)
             z, cost = z / scale**2, cost / scale**2
             notes.append(
-                f"The noise was not given; {scale * float(np.max(np.asarray(problem.data.sigma))):.3g} (standard deviation of a point of weight 1) "
+                f"The noise was not given; {noise:.3g} (standard deviation of a point of weight 1) "
                 "was estimated from the residuals, as if the model were exact and all points independent."
             )
         else:

@@ -80,7 +80,7 @@ class Information:
 
     @cached_property
     def covariance(self) -> np.ndarray:
-        """Inverse of the Fisher matrix (n, n); rows and columns of unknown parameters are NaN, and inf on the diagonal."""
+        """Inverse of the Fisher matrix (n, n); of unknown parameters inf, and NaN off the diagonal."""
         s, vt = self._svd
         half = vt[self._seen] / s[self._seen, None] * self.reach
         found = half.T @ half
@@ -140,7 +140,7 @@ def information(
     if priors:
         rows = np.vstack([rows, prior_rows(parameters, values)[1]])
     # the same Fisher matrix in n rows
-    return Information(np.linalg.qr(rows, mode="r"), _reach(parameters))
+    return Information(np.asarray(np.linalg.qr(rows, mode="r")), _reach(parameters))
 
 
 def _reach(parameters: Sequence[FitParameter]) -> np.ndarray:

@@ -82,9 +82,12 @@ def profile_likelihood(
     found = {best: (result.chi2, {k: v for k, v in result.values.items() if k != name})}
     reasons = []
     for side, bound in ((-1.0, held.lower), (1.0, held.upper)):
-        asked = None if grid is None else sorted((x for x in grid if (x - best) * side > 0), reverse=side < 0)
         try:
-            reasons.append(_walk(refit, found, best, side, bound, q, points, asked))
+            if grid is None:
+                reasons.append(_outwards(refit, found, best, side, bound, q, points))
+            else:
+                asked = sorted((float(x) for x in grid if (x - best) * side > 0), reverse=side < 0)
+                reasons.append(_along(refit, found, best, asked))
         except KeyboardInterrupt:
             reasons = (reasons + ["interrupted", "interrupted"])[:2]
             break
@@ -113,37 +116,49 @@ def profile_likelihood(
 Found = dict[float, tuple[float, dict[str, float]]]
 
 
-def _walk(
-    refit: "_Refit", found: Found, best: float, side: float, bound: float, q: float, points: int, asked: list | None
-) -> str:
-    """Fill `found` to one side of `best`; why it ended."""
-    held, others = refit.held, found[best][1]
-    u, limit, floor = held.to_fitted(best), held.to_fitted(bound), found[best][0]
-    std = refit.std
-    step = 0.5 * q * std if math.isfinite(std) else abs(limit - u)
-    step = min(step, abs(limit - u) / min(points, 4))
-    crossed = False
-    for k in range(points if asked is None else len(asked)):
-        if asked is None:
-            if crossed:
-                return "crossed"
-            if abs(limit - u) <= 1e-9 * (1.0 + abs(limit)):
-                return "open"
-            # the last of the points goes to the bound, so that "open" is said only of what was seen
-            u = limit if k == points - 1 or abs(limit - u) <= 1.01 * step else u + side * step
-        else:
-            u = held.to_fitted(asked[k])
-        chi2, others = refit.at(held.to_natural(u), others)
-        found[held.to_natural(u)] = chi2, others
+def _along(refit: "_Refit", found: Found, best: float, asked: list[float]) -> str:
+    """Fill `found` at the natural values `asked`, in their order; why an interval without a crossing ends there."""
+    others = found[best][1]
+    for x in asked:
+        found[x] = chi2, others = refit.at(x, others)
         if math.isnan(chi2):
             return "stopped"
-        rise, crossed = max(chi2 - floor, 0.0), crossed or chi2 >= found[best][0] + q * q
-        if rise < 0.15 * q * q:
-            step *= 2.0  # flat: a parabola would have risen by a quarter in the first of the steps
-        floor = chi2
-    if crossed:
+    return "open" if asked and asked[-1] in (refit.held.lower, refit.held.upper) else "unfinished"
+
+
+def _outwards(refit: "_Refit", found: Found, best: float, side: float, bound: float, q: float, points: int) -> str:
+    """Fill `found` to one `side` of `best` until the threshold is passed and met well; why it ended."""
+    held, (least, others) = refit.held, found[best]
+    centre, limit = held.to_fitted(best), held.to_fitted(bound)
+    inner, outer, floor = centre, math.nan, 0.0
+    # the second step passes the threshold of a parabola
+    step = min(0.52 * q * refit.std, abs(limit - centre) / min(points, 4))
+    for k in range(points):
+        if math.isfinite(outer):
+            u = 0.5 * (inner + outer)
+        elif abs(limit - inner) <= 1e-9 * (1.0 + abs(limit)):
+            return "open"
+        else:
+            # the last of the points goes to the bound, so that "open" is said only of what was seen
+            u = limit if k == points - 1 or abs(limit - inner) <= 1.01 * step else inner + side * step
+        x = held.to_natural(u)
+        found[x] = chi2, adapted = refit.at(x, others)
+        if math.isnan(chi2):
+            return "stopped"
+        root = math.sqrt(max(chi2 - least, 0.0))
+        if root < q:
+            inner, others = u, adapted
+            if root - floor < 0.25 * q:  # flatter than a parabola
+                step *= 2.0
+            floor = root
+        else:
+            outer = u
+        # near enough for the interpolation
+        if root >= q and (root <= 1.3 * q or abs(outer - inner) <= 0.1 * abs(outer - centre)):
+            return "crossed"
+    if math.isfinite(outer):
         return "crossed"
-    return "open" if abs(limit - u) <= 1e-9 * (1.0 + abs(limit)) else "unfinished"
+    return "open" if abs(limit - inner) <= 1e-9 * (1.0 + abs(limit)) else "unfinished"
 
 
 def _crossing(

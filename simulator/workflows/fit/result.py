@@ -133,15 +133,16 @@ class FitResult:
         """Lines for a terminal: parameters, curves, how it ended, notes."""
         rows = [("parameter", "value", "std. error", "95 % from", "to", "start", "")]
         for p in self.parameters:
-            low, high = self.intervals[p.name]
+            ends = map(_number, self.intervals[p.name])
+            low, high = ends if math.isfinite(self.std_errors[p.name]) else ("open", "open")
             bound = self.at_bound[p.name]
             rows.append(
                 (
                     p.name,
                     f"{self.values[p.name]:.5g}",
                     _number(self.std_errors[p.name], 2),
-                    _number(low),
-                    _number(high),
+                    low,
+                    high,
                     f"{p.start:.4g}",
                     f"at the {bound} bound" if bound else "",
                 )
