@@ -154,7 +154,7 @@ def _outwards(refit: "_Refit", found: Found, best: float, side: float, bound: fl
         else:
             outer = u
         # near enough for the interpolation
-        if root >= q and (root <= 1.3 * q or abs(outer - inner) <= 0.1 * abs(outer - centre)):
+        if root >= q and (root <= 1.3 * q or abs(outer - inner) <= 0.05 * abs(outer - centre)):
             return "crossed"
     if math.isfinite(outer):
         return "crossed"

@@ -70,9 +70,9 @@ def test_factor_of_a_product_is_limited_only_by_the_bounds_of_the_other():
     fit = minimise(Formula(product), parameters, data, **TIGHT)
     found = profile_likelihood(Formula(product), fit, "a", points=12)
     assert found.upper_end == "open" and found.upper == pytest.approx(20.0)
-    # a b is known to 1 %, and b <= 20
+    # a b is known to 1 %, and b <= 20; interpolated across at most a twentieth of the way, ln 14 / 20 = 0.13
     low = fit.values["a"] * fit.values["b"] / 20.0
-    assert found.lower_end == "crossed" and found.lower == pytest.approx(low, rel=0.05)
+    assert found.lower_end == "crossed" and found.lower == pytest.approx(low, rel=0.13)
 
 
 def test_asymmetric_likelihood_is_followed_where_the_covariance_is_not_enough():
@@ -83,9 +83,9 @@ def test_asymmetric_likelihood_is_followed_where_the_covariance_is_not_enough():
     found = profile_likelihood(model, fit, "k", points=20)
     q = 1.959964 * sigma
     assert found.lower == pytest.approx(-np.log(np.exp(-2.0) + q) / 2.0, rel=0.02)
-    # interpolated across at most a tenth of the way
+    # interpolated across at most a twentieth of the way
     assert found.upper == pytest.approx(-np.log(np.exp(-2.0) - q) / 2.0, rel=0.05)
-    assert found.upper > 1.5 * fit.intervals["k"][1] or found.upper / fit.values["k"] > fit.values["k"] / found.lower
+    assert found.upper / fit.values["k"] > 1.3 * fit.values["k"] / found.lower  # equal by the covariance
 
 
 def test_runs_that_stop_end_a_side_and_say_so():
