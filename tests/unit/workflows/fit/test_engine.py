@@ -113,7 +113,7 @@ def test_intervals_hold_the_truth_in_95_of_100_cases(known):
         measured = logarithm(truth) + rng.normal(0.0, 0.3, few.size)
         found = minimise(Formula(logarithm), pair(k=1.0), Data(measured, 0.3 if known else None))
         inside += [low <= x <= high for x, (low, high) in zip(truth, found.intervals.values(), strict=True)]
-    # 99.9 % of the binomial distribution, 180 to 198; the normal quantile in place of Student's would hold 81 %
+    # 99.9 % of the binomial distribution, 179 to 198; the normal quantile in place of Student's would hold 81 %
     low, high = binom.interval(0.999, draws, 0.95)
     assert (inside >= low).all() and (inside <= high).all(), inside
 
@@ -147,6 +147,19 @@ def test_robust_losses_are_not_pulled_by_outliers(method, loss):
     assert abs(fits["linear"].values["k"] - 0.7) > 0.05
     assert abs(fits[loss].values["k"] - 0.7) < 0.02
     assert fits[loss].intervals["k"][0] < 0.7 < fits[loss].intervals["k"][1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("loss", ["linear", "cauchy"])
+def test_weight_counts_as_repetition_step_by_step(method, loss):
+    measured = noisy()
+    measured[::10] += 1.0
+    once = minimise(Formula(decay), pair(), Data(measured, 0.02, 3.0), method=method, loss=loss)
+    tripled = Formula(lambda x: np.tile(decay(x), 3))
+    thrice = minimise(tripled, pair(), Data(np.tile(measured, 3), 0.02), method=method, loss=loss)
+    for one, other in zip(once.history[:6], thrice.history[:6], strict=True):
+        assert one.values == pytest.approx(other.values, rel=1e-6)  # rounding, which steps amplify
+        assert one.cost == pytest.approx(other.cost, rel=1e-6)
 
 
 def test_robust_errors_are_those_of_repeated_draws():
@@ -259,13 +272,14 @@ def test_start_on_a_bound_is_left(method):
 
 def test_combination_without_effect_does_not_slow_the_fit():
     def product(x):
-        return x[0] * x[1] * np.exp(-x[2] * TIME)
+        return x[0] * x[1] * np.exp(-x[2] * TIME) + 0.0 * x[3]
 
-    parameters = [FitParameter(name, 1.0, 0.05, 20.0) for name in ("a", "b", "k")]
+    parameters = [FitParameter(name, 1.0, 0.05, 20.0) for name in ("a", "b", "k", "idle")]
     found = minimise(Formula(product), parameters, Data(noisy(), 0.02))
     # quadratic convergence; scipy alone takes 20, with each step at the edge of the trust region
     assert found.status == "converged" and found.evaluations <= 9
     assert found.values["a"] * found.values["b"] == pytest.approx(2.0, rel=0.02)
+    assert found.values["idle"] == 1.0
     assert math.isinf(found.std_errors["a"]) and math.isfinite(found.std_errors["k"])
 
 
