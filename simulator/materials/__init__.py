@@ -1,10 +1,12 @@
 """Material functions and parameter sets."""
 
+from simulator.materials.coefficients import with_coefficients
 from simulator.materials.distribution import Distribution
 from simulator.materials.expression import Expression
 from simulator.materials.functions import (
     Arrhenius,
     Constant,
+    Corrected,
     LogLinear,
     MaterialFunction,
     Opaque,
@@ -35,6 +37,7 @@ __all__ = [
     "Arrhenius",
     "ChenOCP",
     "Constant",
+    "Corrected",
     "Distribution",
     "Expression",
     "LogLinear",
@@ -53,4 +56,5 @@ __all__ = [
     "merge_parameters",
     "parameter_set_names",
     "ratio_from_concentration",
+    "with_coefficients",
 ]

@@ -201,6 +201,26 @@ class Scaled(MaterialFunction):
         return self.factor * self.function(x, T)
 
 
+class Corrected(MaterialFunction):
+    """function(x, T) + correction(x, T), for example a published open-circuit potential and a `Table` of what a
+    measurement adds to it. Leaves: those of both. The ranges are those of `function`."""
+
+    function: MaterialFunction
+    correction: MaterialFunction
+    valid: Range = eqx.field(static=True)
+    valid_T: Range = eqx.field(static=True)
+
+    def __init__(self, function: MaterialFunction, correction: MaterialFunction):
+        self.function, self.correction = function, correction
+        self.valid, self.valid_T = function.valid, function.valid_T
+
+    def __repr__(self) -> str:
+        return f"{self.function!r} + {self.correction!r}"
+
+    def __call__(self, x: ArrayLike, T: ArrayLike) -> jax.Array:
+        return self.function(x, T) + self.correction(x, T)
+
+
 class Arrhenius(MaterialFunction):
     """function(x, T_ref) * exp[E_a/R (1/T_ref - 1/T)]: `function` holds at `T_ref`, the factor carries T.
 

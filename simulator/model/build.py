@@ -12,7 +12,14 @@ from jaxtyping import Array
 from simulator.constants import F
 from simulator.errors import GeometryError
 from simulator.geometry import Electrode, Interface, check_live, connectivity, live_interface
-from simulator.materials import Constant, Parameter, is_traced, load_parameter_set, merge_parameters
+from simulator.materials import (
+    Constant,
+    Parameter,
+    is_traced,
+    load_parameter_set,
+    merge_parameters,
+    with_coefficients,
+)
 from simulator.model.cell import IONIC_CODES, PHI_E, PHI_S, CellModel, ContactFaces, Parameters
 from simulator.model.contact_fraction import active_coverage, face_contact_fractions
 from simulator.model.grid import AM, CBD, ELECTROLYTE, SEPARATOR, VoxelGrid, separator_layers
@@ -93,14 +100,15 @@ def build_cell(
 ) -> Cell:
     """Combine an electrode with a parameter set, any value overridden by its dotted name.
 
-    **Arguments:** `parameter_set`: a name or a dict of `Parameter`; `overrides`: `{"electrolyte.kappa": 0.05}`;
+    **Arguments:** `parameter_set`: a name or a dict of `Parameter`; `overrides`: `{"electrolyte.kappa": 0.05}`,
+    coefficients of material functions included (`with_coefficients`);
     `min_live`: smallest accepted live share of the AM|ionic area. `contact.fraction` is one number, or an array or
     mapping as in `face_contact_fractions`.
 
     **Errors:** `ConfigError` for unknown or impossible parameters, `GeometryError` if (almost) no face is live.
     """
     base = load_parameter_set(parameter_set) if isinstance(parameter_set, str) else parameter_set
-    parameters = merge_parameters(base, overrides)
+    parameters = merge_parameters(base, with_coefficients(base, overrides or {}))
     live_share = check_live(electrode, min_live)
     found = connectivity(electrode)
     value = {name: p.value for name, p in parameters.items()}

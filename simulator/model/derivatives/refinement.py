@@ -22,8 +22,8 @@ from simulator.model.residual import Drive, History
 from simulator.numerics.krylov import Space
 from simulator.physics.contact import FaceCurrents
 
-#: What all solves of a problem together are to leave. Newton's method leaves the same share of the applied current.
-TOLERANCE = 1e-6
+#: What all solves of a problem together are to leave. The derivative of a run is then right to about 1e-7.
+TOLERANCE = 1e-8
 #: What one solve is asked to leave at least; float32 gives little more.
 ONE_SOLVE = 1e-4
 #: The same with the system of another stage, which is no better than this.
