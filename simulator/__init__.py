@@ -45,7 +45,16 @@ if TYPE_CHECKING:
         trim,
     )
     from simulator.io import read_result, write_table
-    from simulator.materials import Expression, Table, Thermal, load_parameter_set, parameter_set_names
+    from simulator.io.measured import MeasuredCurve, read_curve
+    from simulator.materials import (
+        Corrected,
+        Expression,
+        LogLinear,
+        Table,
+        Thermal,
+        load_parameter_set,
+        parameter_set_names,
+    )
     from simulator.model import Cell, Solution, SolverOptions, build_cell
     from simulator.model.derivatives import (
         CapacityAt,
@@ -61,9 +70,11 @@ if TYPE_CHECKING:
     )
     from simulator.protocol import CurrentStep, GittStep, HoldStep, ProfileStep, RampStep, RestStep
     from simulator.protocol.half_cycles import find_half_cycles
+    from simulator.protocol.measured import profile_from_current
     from simulator.workflows.analysis import pulse_resistance
     from simulator.workflows.capacity_losses import CapacityLosses, capacity_losses
     from simulator.workflows.cycles import cycle_table
+    from simulator.workflows.fit import Experiment, Fit, FitParameter, Prior, fit
     from simulator.workflows.gitt import Titration, gitt
     from simulator.workflows.nickel import NickelProfile, nickel_profile
     from simulator.workflows.simulate import simulate
@@ -75,18 +86,25 @@ _WHERE = {
     "Cell": "simulator.model",
     "ConfigError": "simulator.errors",
     "ConvergenceError": "simulator.errors",
+    "Corrected": "simulator.materials",
     "CurrentStep": "simulator.protocol",
     "DecomposedCharge": "simulator.model.derivatives",
     "EffectiveConductivity": "simulator.geometry",
     "Electrode": "simulator.geometry",
+    "Experiment": "simulator.workflows.fit",
     "Expression": "simulator.materials",
     "FieldAt": "simulator.model.derivatives",
     "FilmThickness": "simulator.model.derivatives",
+    "Fit": "simulator.workflows.fit",
+    "FitParameter": "simulator.workflows.fit",
     "GeometryError": "simulator.errors",
     "GittStep": "simulator.protocol",
     "HoldStep": "simulator.protocol",
+    "LogLinear": "simulator.materials",
     "MeanSto": "simulator.model.derivatives",
+    "MeasuredCurve": "simulator.io.measured",
     "NickelProfile": "simulator.workflows.nickel",
+    "Prior": "simulator.workflows.fit",
     "ProfileStep": "simulator.protocol",
     "RampStep": "simulator.protocol",
     "RestStep": "simulator.protocol",
@@ -111,6 +129,7 @@ _WHERE = {
     "evaluate": "simulator.model.derivatives",
     "extend": "simulator.geometry",
     "find_half_cycles": "simulator.protocol.half_cycles",
+    "fit": "simulator.workflows.fit",
     "generate_electrode": "simulator.geometry",
     "gitt": "simulator.workflows.gitt",
     "label_particles": "simulator.geometry",
@@ -125,8 +144,10 @@ _WHERE = {
     "particle_skeleton": "simulator.geometry",
     "phase_areas": "simulator.geometry",
     "place_phases": "simulator.geometry",
+    "profile_from_current": "simulator.protocol.measured",
     "pulse_resistance": "simulator.workflows.analysis",
     "reachable_coverage": "simulator.geometry",
+    "read_curve": "simulator.io.measured",
     "read_result": "simulator.io",
     "representative_volume": "simulator.geometry",
     "resample": "simulator.geometry",
@@ -147,18 +168,25 @@ __all__ = [
     "Cell",
     "ConfigError",
     "ConvergenceError",
+    "Corrected",
     "CurrentStep",
     "DecomposedCharge",
     "EffectiveConductivity",
     "Electrode",
+    "Experiment",
     "Expression",
     "FieldAt",
     "FilmThickness",
+    "Fit",
+    "FitParameter",
     "GeometryError",
     "GittStep",
     "HoldStep",
+    "LogLinear",
     "MeanSto",
+    "MeasuredCurve",
     "NickelProfile",
+    "Prior",
     "ProfileStep",
     "RampStep",
     "RestStep",
@@ -183,6 +211,7 @@ __all__ = [
     "evaluate",
     "extend",
     "find_half_cycles",
+    "fit",
     "generate_electrode",
     "gitt",
     "label_particles",
@@ -197,8 +226,10 @@ __all__ = [
     "particle_skeleton",
     "phase_areas",
     "place_phases",
+    "profile_from_current",
     "pulse_resistance",
     "reachable_coverage",
+    "read_curve",
     "read_result",
     "representative_volume",
     "resample",

@@ -55,7 +55,7 @@ def _function_of(name: str) -> str | None:
 
 def coefficient_names(function: eqx.Module, prefix: str = "") -> dict[str, Any]:
     """Names of all coefficients of a function with their values."""
-    found = {}
+    found: dict[str, Any] = {}
     for field in dataclasses.fields(function):  # type: ignore[arg-type]
         value = getattr(function, field.name)
         if isinstance(value, eqx.Module):

@@ -84,9 +84,10 @@ def evaluate(
 
     **Arguments:** `params`: by dotted name; parameters of the set (`kinetics.j0_ref`, `am.D_s`, `contact.fraction`,
     `sto_init`, also arrays by particle or face where the set takes them), coefficients of material functions
-    (`am.ocp.values[3]`, see `with_coefficients`), `initial.sto` or `initial.c_e` (nz, ny, nx) of the electrode, and `protocol.N.FIELD`, a number of step N (from 1): `value`, `duration`,
-    `voltage_limit`, `voltage`, `rate`, `current_limit`. Currents given in C mean the 1C current of `cell` as it was
-    built. `rtol`, `options` as in `simulate`; `adjoint_rtol`: what each transposed problem may leave.
+    (`am.ocp.values[3]`), `initial.sto` or `initial.c_e` (nz, ny, nx) of the electrode, and `protocol.N.FIELD`, a number
+    of step N (from 1): `value`, `duration`, `voltage_limit`, `voltage`, `rate`, `current_limit`. Currents given in C
+    mean the 1C current of `cell` as it was built. `rtol`, `options` as in `simulate`; `adjoint_rtol`: what each
+    transposed problem may leave.
 
     **Errors:** ConfigError before anything is compiled; RunStopped if the run ends before an output can be read;
     TransformError under `jit`, `vmap` or `jvp`.

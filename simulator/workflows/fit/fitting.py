@@ -1,0 +1,221 @@
+"""`sim.fit`: parameters of a cell from measured curves, and what can be trusted of them."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator.errors import ConfigError
+from simulator.io import write_table
+from simulator.io.atomic import replaced
+from simulator.model import Cell, SolverOptions, build_cell
+from simulator.model.derivatives import VoltageAt, sensitivities
+from simulator.model.simulate import simulate
+from simulator.protocol import Protocol
+from simulator.viz.fit import FittedCurve, plot_fit
+from simulator.workflows.fit.data import Data
+from simulator.workflows.fit.design import Candidate, Ranked, rank_experiments
+from simulator.workflows.fit.engine import minimise
+from simulator.workflows.fit.experiment import Experiment
+from simulator.workflows.fit.identifiability import Identifiability, identifiability
+from simulator.workflows.fit.parameters import FitParameter, check_parameters
+from simulator.workflows.fit.profile import Profile, profile_likelihood
+from simulator.workflows.fit.result import Evaluation, FitResult
+from simulator.workflows.fit.simulation import DERIVATIVE_RTOL, Simulation
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished fit: the `result`, and the `simulation` that it was made with."""
+
+    result: FitResult
+    simulation: Simulation
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The fitted values, by name."""
+        return self.result.values
+
+    def __str__(self) -> str:
+        known = self.identifiability()
+        return "\n".join([self.result.table(), *(() if known is None else ("", *known.sentences))])
+
+    def identifiability(self) -> Identifiability | None:
+        """Which parameters and combinations the data determine, in words; None without derivatives."""
+        return identifiability(self.result)
+
+    def profile(self, name: str, **how: Any) -> Profile:
+        """The profile likelihood of one parameter; arguments as in `profile_likelihood`. **Errors:** ConfigError."""
+        return profile_likelihood(self.simulation, self.result, name, **how)
+
+    def next_experiments(
+        self, protocols: Mapping[str, Protocol], *, points: int = 40, sigma: float | None = None
+    ) -> list[Ranked]:
+        """Protocols {name: protocol} by how much they would add to what is known (D-optimality), best first.
+
+        Each is run at the fitted values and its voltage read at `points` times, evenly over the run, with the noise
+        `sigma` [V]; None: that of the data. Parameters of single curves ('name@label') do not belong to it: it has
+        values of its own, which are taken as known.
+
+        **Errors:** ConfigError; RunStopped if a protocol cannot be run.
+        """
+        if self.result.information is None:
+            raise ConfigError("The fit ended before its derivatives were known. Fit again, with more evaluations.")
+        noise = float(np.mean(np.asarray(self.result.data.sigma))) if sigma is None else sigma
+        shared = {
+            base: (k, name)
+            for k, (base, own) in enumerate(self.simulation.names)
+            if own is None
+            for name in [self.result.parameters[k].name]
+        }
+        params = {base: self.values[name] for base, (_, name) in shared.items()}
+        cell, found = self.simulation.cell, []
+        for label, protocol in protocols.items():
+            at_values = build_cell(cell.electrode, cell.parameters, params)
+            run = simulate(at_values, protocol, rtol=self.simulation.rtol, options=self.simulation.options)
+            times = np.linspace(0.0, run.time[-1], points + 1)[1:]
+            _, (slopes,) = sensitivities(
+                params,
+                cell,
+                protocol,
+                [VoltageAt(times)],
+                rtol=self.simulation.rtol,
+                options=self.simulation.options,
+                tangent_rtol=DERIVATIVE_RTOL,
+            )
+            jacobian = np.zeros((points, len(self.result.parameters)))
+            for base, row in zip(sorted(params), slopes, strict=True):
+                jacobian[:, shared[base][0]] = row
+            found.append(Candidate(label, jacobian, noise))
+        return rank_experiments(self.result.information, self.result.parameters, self.values, found)
+
+    def curves(self) -> list[FittedCurve]:
+        """Measured and simulated voltages of each experiment."""
+        return _curves(self.simulation, self.result.data, self.result.prediction)
+
+    def plot(self, path: str | Path) -> Path:
+        """Curves, residuals, and the way of the fit, as a picture."""
+        return plot_fit(path, self.curves(), _way(self.result.history))
+
+    def save(self, folder: str | Path) -> Path:
+        """`fit.json`, `fit.txt`, `fit.png` and a CSV table of each curve, in `folder`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        known = self.identifiability()
+        facts = self.result.to_dict() | {"identifiability": [] if known is None else list(known.sentences)}
+        for name, text in (("fit.json", json.dumps(facts, indent=1)), ("fit.txt", str(self) + "\n")):
+            with replaced(folder / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        for curve in self.curves():
+            write_table(
+                folder / f"curve_{_file_name(curve.name)}.csv",
+                {
+                    "Test Time / s": curve.time,
+                    "Measured Voltage / V": curve.measured,
+                    "Simulated Voltage / V": curve.predicted,
+                    "Residual / V": curve.measured - curve.predicted,
+                },
+            )
+        self.plot(folder / "fit.png")
+        return folder
+
+
+def fit(
+    cell: Cell,
+    experiments: Sequence[Experiment],
+    parameters: Sequence[FitParameter],
+    *,
+    method: str = "least_squares",
+    loss: str = "linear",
+    max_evaluations: int = 50,
+    xtol: float = 1e-4,
+    ftol: float = 1e-4,
+    rtol: float = 1e-3,
+    options: SolverOptions | None = None,
+    save_to: str | Path | None = None,
+    report: Callable[[str], None] | None = None,
+    callback: Callable[[Evaluation], None] | None = None,
+) -> Fit:
+    """Fit `parameters` of `cell` to measured curves.
+
+    Each curve is simulated with its measured current, from the stoichiometry `sto_init`, and compared by its voltage.
+
+    **Arguments:** `parameters`: named as in `evaluate`; 'name@label' for one of a single experiment; `method`, `loss`,
+    `max_evaluations`, `xtol`, `ftol`, `callback`: see `minimise`; `rtol`, `options`: of the simulations; `save_to`:
+    folder for what `Fit.save` writes, and for every evaluation as it comes: the same call goes on from there;
+    `report`: gets a line of text for each evaluation.
+
+    **Errors:** ConfigError, before anything is compiled; RunStopped if the run at the start values stops.
+    """
+    parameters = check_parameters(parameters)
+    folder = None if save_to is None else Path(save_to)
+    store = None if folder is None else folder / "evaluations"
+    simulation = Simulation(cell, experiments, parameters, rtol=rtol, options=options, store=store)
+    data, history = simulation.data, []
+
+    def after(evaluation: Evaluation) -> None:
+        history.append(evaluation)
+        if report is not None:
+            report(line_of(evaluation))
+        if folder is not None and evaluation.best:
+            prediction = simulation.rows(evaluation.values)[0] if method == "least_squares" else None
+            if prediction is not None:
+                plot_fit(folder / "fit.png", _curves(simulation, data, prediction), _way(history))
+        if callback is not None:
+            callback(evaluation)
+
+    result = minimise(
+        simulation,
+        parameters,
+        data,
+        method=method,
+        loss=loss,
+        max_evaluations=max_evaluations,
+        xtol=xtol,
+        ftol=ftol,
+        callback=after,
+    )
+    done = Fit(result, simulation)
+    if folder is not None:
+        done.save(folder)
+    return done
+
+
+def line_of(evaluation: Evaluation) -> str:
+    """An evaluation as a line for a terminal."""
+    values = ", ".join(f"{name} {value:.4g}" for name, value in evaluation.values.items())
+    if evaluation.stopped:
+        return f"{evaluation.number:3d}  {evaluation.seconds:6.0f} s  stopped: {evaluation.stopped}  {values}"
+    rms = ", ".join(f"{label} {1e3 * value:.3g} mV" for label, value in evaluation.rms.items())
+    return f"{evaluation.number:3d}  {evaluation.seconds:6.0f} s  rms {rms}  {values}{'  *' if evaluation.best else ''}"
+
+
+def _curves(simulation: Simulation, data: Data, prediction: np.ndarray) -> list[FittedCurve]:
+    found, index = [], np.asarray(data.curve)
+    for k, curve in enumerate(simulation.curves):
+        whole = curve.experiment.curve
+        found.append(
+            FittedCurve(
+                curve.name,
+                curve.times,
+                data.measured[index == k],
+                prediction[index == k],
+                whole.time - whole.time[0],
+                whole.voltage,
+            )
+        )
+    return found
+
+
+def _way(history: Sequence[Evaluation]) -> dict[str, np.ndarray]:
+    """Root mean square [V] over all curves and the values, one number for each evaluation; NaN where it stopped."""
+    names = list(history[0].values)
+    rms = [np.sqrt(np.mean(np.square(list(e.rms.values())))) if e.rms else np.nan for e in history]
+    return {"rms": np.array(rms)} | {name: np.array([e.values[name] for e in history]) for name in names}
+
+
+def _file_name(label: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in label)

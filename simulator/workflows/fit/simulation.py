@@ -1,0 +1,213 @@
+"""The simulated cell as the model of a fit: measured currents in, voltages and their derivatives out."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from simulator.errors import ConfigError, RunStopped, did_you_mean
+from simulator.io.atomic import replaced
+from simulator.model import Cell, SolverOptions, build_cell
+from simulator.model.checkpoint import fingerprint
+from simulator.model.derivatives import VoltageAt, evaluate, sensitivities
+from simulator.workflows.fit.data import Data
+from simulator.workflows.fit.experiment import Experiment, Followed, check_labels, follow
+from simulator.workflows.fit.parameters import FitParameter
+
+#: What a linear problem of a derivative may leave: far better than what a fit can use, and half the time of 1e-8.
+DERIVATIVE_RTOL = 1e-5
+
+
+class Simulation:
+    """A `Forward` model: `cell`, driven by the current of each of `experiments`, with fitted `parameters`.
+
+    A parameter is named as in `evaluate`; with '@' and the label of an experiment behind it, it is one of that
+    experiment alone ('sto_init@discharge'). `store`: folder in which evaluations are kept (None: nowhere): one that is
+    asked for again, also by a later process with the same problem, is read from there.
+
+    **Errors:** ConfigError, before anything is compiled.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        experiments: Sequence[Experiment],
+        parameters: Sequence[FitParameter],
+        *,
+        rtol: float = 1e-3,
+        options: SolverOptions | None = None,
+        store: Path | None = None,
+    ) -> None:
+        check_labels(experiments)
+        self.cell, self.rtol, self.options = cell, rtol, options or SolverOptions()
+        labels = [experiment.name for experiment in experiments]
+        self.names = [_split(p.name, labels) for p in parameters]
+        self._refuse_overlaps(experiments)
+        start = {p.name: p.start for p in parameters}
+        _check_bounds(cell, parameters, self.names)
+        self.curves = [follow(e, cell, self.of_curve(e.name, start)) for e in experiments]
+        self._store = None if store is None else _Store(store, self._identity())
+
+    def _refuse_overlaps(self, experiments: Sequence[Experiment]) -> None:
+        for experiment in experiments:
+            own = [base for base, label in self.names if label in (None, experiment.name)]
+            twice = [base for base in own if own.count(base) > 1 or base in experiment.values]
+            if twice:
+                raise ConfigError(
+                    f"{twice[0]} is given twice for {experiment.name}: fitted for all curves and for this one, or "
+                    "fitted and among its values. Keep one."
+                )
+
+    def of_curve(self, label: str, values: Mapping[str, float]) -> dict[str, float]:
+        """Those of the fitted `values` that hold for an experiment, by their names in `evaluate`."""
+        return {
+            base: value for (base, own), value in zip(self.names, values.values(), strict=True) if own in (None, label)
+        }
+
+    @property
+    def data(self) -> Data:
+        """What was measured, all curves one after the other."""
+        given = [c.experiment.sigma for c in self.curves]
+        if any(s is None for s in given) and any(s is not None for s in given):
+            raise ConfigError("sigma is given for some experiments and not for others. Give it for all or for none.")
+
+        def spread(values: list) -> np.ndarray:
+            return np.repeat(np.asarray(values), [c.times.size for c in self.curves])
+
+        return Data(
+            np.concatenate([c.measured for c in self.curves]),
+            None if given[0] is None else spread(given),
+            spread([c.experiment.weight for c in self.curves]),
+            spread(list(range(len(self.curves)))),
+            tuple(c.name for c in self.curves),
+        )
+
+    def rows(self, values: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+        """Voltages (m,) and their Jacobian (m, n), by forward sensitivities."""
+        if self._store is None:
+            return self._rows(values)
+        kept = self._store.read(values)
+        if kept is not None:
+            return kept
+        try:
+            prediction, jacobian = self._rows(values)
+        except RunStopped as stop:
+            self._store.write(values, stopped=np.asarray(str(stop)))
+            raise
+        self._store.write(values, prediction=prediction, jacobian=jacobian)
+        return prediction, jacobian
+
+    def _rows(self, values: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+        predictions, blocks = [], []
+        for curve in self.curves:
+            params = self.of_curve(curve.name, values)
+            columns = [k for k, (_, own) in enumerate(self.names) if own in (None, curve.name)]
+            block = np.zeros((curve.times.size, len(values)))
+            outputs = [VoltageAt(curve.times)]
+            with _named(curve):
+                if params:
+                    (voltage,), (slopes,) = sensitivities(
+                        params, curve.cell, list(curve.steps), outputs, **self._how("tangent_rtol")
+                    )
+                    order = sorted(params)
+                    for base, k in zip(params, columns, strict=True):
+                        block[:, k] = slopes[order.index(base)]
+                else:
+                    (voltage,) = evaluate({}, curve.cell, list(curve.steps), outputs, **self._how("adjoint_rtol"))
+            predictions.append(np.asarray(voltage))
+            blocks.append(block)
+        return np.concatenate(predictions), np.concatenate(blocks)
+
+    def pull_back(
+        self, values: dict[str, float], weights_fn: Callable[[np.ndarray], np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Voltages (m,) and J^T w (n,), by one adjoint sweep for each curve."""
+        predictions, backs = [], []
+        for curve in self.curves:
+            outputs = [VoltageAt(curve.times)]
+
+            def run(params: dict[str, float], curve: Followed = curve, outputs: list = outputs) -> jax.Array:
+                return evaluate(params, curve.cell, list(curve.steps), outputs, **self._how("adjoint_rtol"))[0]
+
+            with _named(curve):
+                voltage, back = jax.vjp(run, self.of_curve(curve.name, values))
+            predictions.append(np.asarray(voltage))
+            backs.append(back)
+        weights = weights_fn(np.concatenate(predictions))
+        gradient, first = np.zeros(len(values)), 0
+        for curve, back in zip(self.curves, backs, strict=True):
+            (found,) = back(jax.numpy.asarray(weights[first : first + curve.times.size]))
+            first += curve.times.size
+            for k, (base, own) in enumerate(self.names):
+                if own in (None, curve.name):
+                    gradient[k] += float(found[base])
+        return np.concatenate(predictions), gradient
+
+    def _how(self, tolerance: str) -> dict:
+        return {"rtol": self.rtol, "options": self.options, tolerance: DERIVATIVE_RTOL}
+
+    def _identity(self) -> str:
+        """Of everything but the fitted values."""
+        facts = [
+            (c.name, fingerprint(c.cell.model, (c.steps, c.cell.basis)), c.times.tobytes().hex()) for c in self.curves
+        ]
+        facts.append((repr(self.names), repr(self.rtol), repr(self.options.numerical())))
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+@contextmanager
+def _named(curve: Followed) -> Iterator[None]:
+    """Says which curve a run stopped in."""
+    try:
+        yield
+    except RunStopped as error:
+        raise RunStopped(f"{curve.name}: {error}") from error
+
+
+def _split(name: str, labels: list[str]) -> tuple[str, str | None]:
+    """'sto_init@charge' -> ('sto_init', 'charge')."""
+    base, _, label = name.partition("@")
+    if label and label not in labels:
+        raise ConfigError(f"{name}: no experiment is called {label!r}." + did_you_mean(label, labels))
+    return base, label or None
+
+
+def _check_bounds(cell: Cell, parameters: Sequence[FitParameter], names: Sequence[tuple[str, str | None]]) -> None:
+    """That the cell can be built wherever the fit may go: at both ends of each parameter."""
+    for parameter, (base, _) in zip(parameters, names, strict=True):
+        if base.startswith("protocol."):
+            raise ConfigError(f"{base}: the current of a fit is the measured one and cannot be fitted.")
+        for end in ("start", "lower", "upper"):
+            try:
+                build_cell(cell.electrode, cell.parameters, {base: getattr(parameter, end)})
+            except ConfigError as error:
+                raise ConfigError(f"{parameter.name} cannot be fitted ({end}): {error}") from error
+
+
+class _Store:
+    """Evaluations in a folder, one file each, by problem and values; written as they come."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self.folder, self.identity = folder, identity
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _path(self, values: Mapping[str, float]) -> Path:
+        exact = {name: float(value).hex() for name, value in values.items()}
+        return self.folder / f"{hashlib.sha256(f'{self.identity}{exact}'.encode()).hexdigest()[:24]}.npz"
+
+    def read(self, values: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Prediction and Jacobian; RunStopped if that is what happened; None if they are not there."""
+        path = self._path(values)
+        if not path.is_file():
+            return None
+        with np.load(path) as found:
+            if "stopped" in found:
+                raise RunStopped(str(found["stopped"]))
+            return found["prediction"], found["jacobian"]
+
+    def write(self, values: Mapping[str, float], **found: np.ndarray) -> None:
+        with replaced(self._path(values)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **found)  # type: ignore[arg-type]
