@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from simulator.geometry.phases import AM
-from simulator.viz.fields import SOLID_GREY, Shown, signed_colours
+from simulator.viz.fields import EXCLUDED_GREY, Shown, signed_colours
 from simulator.viz.figures import BLUE, RED, STYLE, draw_plane, grey_legend, lengths_um, mark_sides, save, ticks
 from simulator.viz.offscreen import can_render
 from simulator.viz.scene import Scene, set_title
@@ -75,8 +75,8 @@ class Map(Protocol):
 
 
 def plot_sensitivity_map(found: Map, path: str | os.PathLike[str]) -> Path:
-    """Sensitivities by contact area on the particles, a quarter cut away; their mean over the depth; and what the best
-    places together bring for 1 % more contact there.
+    """Sensitivities by contact area on the particles, a quarter cut away; their mean over the depth; and what 1 % more
+    contact brings where its effect is largest.
 
     Orange where more contact raises the output, violet where it lowers it. Without a usable OpenGL slices stand in for
     the 3D pictures, and a warning says how to get it.
@@ -95,8 +95,8 @@ def plot_sensitivity_map(found: Map, path: str | os.PathLike[str]) -> Path:
         scenes = [Scene(found, s) for s in shown] if able else []
         lz, _, lx = lengths_um(found)
         tall = panel * (scenes[0].aspect if able else min(lx / (1.2 * lz), 1.4))
-        base = (0.55 + 1.9 + 0.75) if two else 0.75
-        height = max(base + tall + 0.6, 4.6)
+        base = (0.55 + 1.9 + (0.55 if able else 0.85)) if two else 0.75  # slices have labels below
+        height = max(base + tall + 0.55, 4.4)
         figure = Figure(figsize=(width, height))
 
         def place(x: float, y: float, w: float, h: float) -> Axes:
@@ -124,11 +124,9 @@ def plot_sensitivity_map(found: Map, path: str | os.PathLike[str]) -> Path:
             below = (place(beside, 0.55 + room + 0.7, 3.0, room), place(beside, 0.55, 3.0, room))
         _draw_profiles(below[0], found, names)
         _draw_ranking(below[1], found, names)
-        handles = grey_legend({_BLANK: SOLID_GREY})
+        handles = grey_legend({_BLANK: EXCLUDED_GREY})
         handles = handles[-1:] if able else handles
-        figure.legend(
-            handles=handles, loc="upper right", ncols=len(handles), borderaxespad=0.5
-        )
+        figure.legend(handles=handles, loc="upper right", ncols=len(handles), borderaxespad=0.5)
         set_title(figure, f"Step {found.step} of the protocol: what more contact would change")
         return save(figure, path)
 
@@ -139,10 +137,10 @@ def _shown(found: Map, name: str) -> Shown:
     what = {"capacity": "Capacity", "decomposed": "Decomposed charge"}[name]
     label = f"{what} per contact area added\n[{unit} cm$^{{-2}}$]"
     where = found.phase == AM
-    return Shown(label, cmap, values, where, (None, 1e-3), limits, SOLID_GREY, _BLANK)
+    return Shown(label, cmap, values, where, (None, 1e-3), limits, EXCLUDED_GREY, _BLANK)
 
 
-def in_unit(values: np.ndarray, *more: np.ndarray) -> tuple[np.ndarray, str]:
+def in_unit(values: np.ndarray) -> tuple[np.ndarray, str]:
     """`values` [C m-2] in the prefix of Ah cm-2 that suits them, and the unit of the charge."""
     amount = values / _COULOMB * 1e-4  # [Ah cm-2]
     finite = np.abs(amount[np.isfinite(amount)])
@@ -188,7 +186,7 @@ def _draw_profiles(ax: Axes, found: Map, names: Sequence[str]) -> None:
 
 
 def _draw_ranking(ax: Axes, found: Map, names: Sequence[str]) -> None:
-    """Cumulated gains from the best places on, as shares of the largest."""
+    """Cumulated rise from the faces with the largest effect on, as a share of the most that it reaches."""
     for name in names:
         ranking = found.ranking(name)
         most = float(ranking.gain.max())
@@ -197,7 +195,8 @@ def _draw_ranking(ax: Axes, found: Map, names: Sequence[str]) -> None:
         if not most > 0.0:
             ax.plot([], [], color=colour, label=f"{text}: rises nowhere")
             continue
-        label = f"{text}: half on {100.0 * half:.3g} %; {most:+.2g} % at best"
+        turn = "; " if len(names) > 1 else "\n"  # a single one has the narrower panel
+        label = f"{text}: half on {100.0 * half:.3g} %{turn}{most:+.2g} % at most"
         falls = found.falling_share(name)
         if falls > 0.0:
             label += f", {float(ranking.gain[-1]):+.2g} % everywhere"
@@ -205,9 +204,9 @@ def _draw_ranking(ax: Axes, found: Map, names: Sequence[str]) -> None:
         ax.plot([100.0 * half], [0.5], "o", color=colour, ms=4)
     line: dict[str, Any] = {"color": "0.6", "lw": 0.6, "ls": (0, (4, 3)), "zorder": 0}
     ax.axhline(0.5, **line)
-    ax.set(xlabel="Share of the contact area, best places first [%]", ylabel="Gain / largest gain")
+    ax.set(xlabel="Share of the contact area, by falling effect [%]", ylabel="Rise / largest rise")
     ax.set_xlim(0.0, 100.0)
     ax.set_ylim(min(0.0, ax.get_ylim()[0]), 1.05)
-    ax.set_title("1 % more contact on the best places", loc="left")
+    ax.set_title("1 % more contact where it raises most", loc="left")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="lower right", fontsize=6.5)
