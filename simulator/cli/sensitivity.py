@@ -21,8 +21,8 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="voxelyte sensitivity",
-        description="Where more contact between particles and electrolyte would pay: derivatives of the capacity of one\n"
-        "charge or discharge, and of the charge of decomposed electrolyte, by the contact of every live face.",
+        description="Where more contact between particles and electrolyte would pay: derivatives of the capacity of\n"
+        "one charge or discharge, and of the charge of decomposed electrolyte, by the contact of every live face.",
         epilog="""examples:
   voxelyte sensitivity geometry=ct_nmc_coarse protocol=charge_c3
   voxelyte sensitivity geometry.path=stack.tif cell.decomposition.law=delithiation --output maps/stack

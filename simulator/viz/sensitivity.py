@@ -20,6 +20,7 @@ from simulator.viz.offscreen import can_render
 from simulator.viz.scene import Scene, set_title
 
 _COULOMB = 3.6e3  # [C] of 1 Ah
+_PIXELS = 1200  # of the longer side of a rendering, which is a third of the page wide
 _PREFIXES = {"m": 1e-3, "µ": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}
 #: output -> (what its 3D picture is called, what its lines are called, colour)
 _OUTPUTS = {
@@ -78,7 +79,7 @@ def plot_sensitivity_map(found: Map, path: str | os.PathLike[str]) -> Path:
     """Sensitivities by contact area on the particles, a quarter cut away; their mean over the depth; and what 1 % more
     contact brings where its effect is largest.
 
-    Orange where more contact raises the output, violet where it lowers it. Without a usable OpenGL slices stand in for
+    Where both signs occur, orange raises the output and violet lowers it. Without a usable OpenGL slices stand in for
     the 3D pictures, and a warning says how to get it.
 
     **Errors:** ConfigError for an unknown extension.
@@ -92,7 +93,7 @@ def plot_sensitivity_map(found: Map, path: str | os.PathLike[str]) -> Path:
         # inches; with one output the two panels of lines stand beside its picture
         two = len(names) == 2
         width, panel, bar, left = 9.6, (3.05 if two else 3.8), 1.2, 0.75
-        scenes = [Scene(found, s) for s in shown] if able else []
+        scenes = [Scene(found, s, pixels=_PIXELS) for s in shown] if able else []
         lz, _, lx = lengths_um(found)
         tall = panel * (scenes[0].aspect if able else min(lx / (1.2 * lz), 1.4))
         base = (0.55 + 1.9 + (0.55 if able else 0.85)) if two else 0.75  # slices have labels below

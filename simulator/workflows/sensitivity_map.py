@@ -10,7 +10,7 @@ $\sum_f\partial Q/\partial a_f$ is the derivative by one contact fraction for al
 per cent for 1 % more contact everywhere. One adjoint sweep an output gives them for all faces at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,8 +74,8 @@ class Ranking(NamedTuple):
 class SensitivityMap:
     """Sensitivities of every live face, in the order of `live_interface` and of the faces of a result file.
 
-    `step`: number of the charge or discharge, `time` [s] of its end; `shape`, `voxel_size` [m] of the electrode, `phase`
-    (nz, ny, nx). Faces: `am`, `ionic` (f, 3) voxels [z, y, x] on either side (z = -1 of `ionic`: separator), `axis` (f,)
+    `step`: number of the charge or discharge, `time` [s] of its end; `phase` (nz, ny, nx) and `voxel_size` [m] of the
+    electrode. Faces: `am`, `ionic` (f, 3) voxels [z, y, x] on either side (z = -1 of `ionic`: separator), `axis` (f,)
     of the normal, `position` (f, 3) [m] of their centres from the corner of the image, `particle` (f,) labels, `area`
     (f,) true area at full contact [m2], `fraction` (f,) contact fraction. `capacity`: charge of the step, positive on
     charge and on discharge; `decomposed`: charge of the oxidised electrolyte from the start to the end of the step,
@@ -142,7 +142,7 @@ class SensitivityMap:
         return float(self.contact_area[lowers].sum() / self.contact_area.sum())
 
     def voxel_field(self, output: str = "capacity") -> np.ndarray:
-        """Sensitivity by contact area [C m-2], mean over the contact of each particle voxel (nz, ny, nx); NaN elsewhere.
+        """Sensitivity by contact area [C m-2], mean over the contact of each voxel (nz, ny, nx); NaN without any.
 
         **Errors:** ConfigError for an `output` that the map lacks.
         """
@@ -196,7 +196,7 @@ def sensitivity_map(
 
     The run is taken once, the adjoint of its time steps once for each of the two. Its derivatives are those of
     `evaluate`: exact at fixed time steps, of first order, at the contact fractions that the cell has. At a contact
-    fraction of 1, the largest there is, they tell what less contact would cost; faces without any (below 1e-6) have
+    fraction of 1, the largest there is, they tell what less contact would cost; faces without any (below 1e-9) have
     derivatives of 0.
 
     **Arguments:** `step`: number of a charge or discharge at constant current that ends at a voltage (from 1; None: the
@@ -207,7 +207,7 @@ def sensitivity_map(
     step did not end at its voltage; ConvergenceError if a transposed problem is not solved.
     """
     say = notify or (lambda text: None)
-    steps = list(parse_protocol(protocol))
+    steps = parse_protocol(protocol)
     number = chosen_step(steps, step)
     facts = face_facts(cell)
     fraction = np.asarray(cell.model.contact_fraction)[: len(facts["axis"])]
@@ -264,7 +264,7 @@ def sensitivity_map(
     )
 
 
-def chosen_step(steps: list[Step], step: int | None) -> int:
+def chosen_step(steps: Sequence[Step], step: int | None) -> int:
     """The number of the step whose charge is differentiated (from 1), by default the last that can be.
 
     **Errors:** ConfigError if there is none, or `step` is none.
@@ -296,4 +296,3 @@ def _sensitivity(value: float, slope: np.ndarray, area: np.ndarray, fraction: np
 
 def _over(amount: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.divide(amount, weight, out=np.full(amount.shape, np.nan), where=weight > 0.0)
-
