@@ -14,6 +14,7 @@ from simulator.geometry import label_particles
 from simulator.io import HistoryTable, ResultWriter, collect_provenance, write_table
 from simulator.model import Cell, SolverOptions, build_cell
 from simulator.model.faces import FACE_FACTS
+from simulator.model.simulate import check_arguments
 from simulator.protocol import parse_protocol
 from simulator.workflows.electrode import read_electrode
 from simulator.workflows.folder import configuration_hash, make_folder, portable, run_folder
@@ -55,7 +56,8 @@ def sensitivity(
     rtol = solver.pop("rtol")
     if config.solver.cycle_jump:
         raise ConfigError("solver.cycle_jump must be 0 here: cycles that were jumped over have no derivative.")
-    make_folder(folder, "--output")
+    check_arguments(cell, steps, None, None, rtol, 1)
+    make_folder(folder, "--output")  # all that can be wrong with the input has been said
     notes.print(f"{electrode!r} -> {folder}", soft_wrap=True)
     found = sensitivity_map(cell, steps, step=step, rtol=rtol, options=SolverOptions(**solver), notify=notes.print)
     write_map(found, folder, cell, portable(config, folder))

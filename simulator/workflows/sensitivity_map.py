@@ -190,6 +190,7 @@ def sensitivity_map(
     step: int | None = None,
     rtol: float = 1e-3,
     options: SolverOptions | None = None,
+    adjoint_rtol: float = 1e-6,
     notify: Callable[[str], None] | None = None,
 ) -> SensitivityMap:
     """Derivatives of the charge of a step, and of the decomposed charge up to its end, by the contact of every face.
@@ -200,8 +201,9 @@ def sensitivity_map(
     derivatives of 0.
 
     **Arguments:** `step`: number of a charge or discharge at constant current that ends at a voltage (from 1; None: the
-    last one of the protocol). Steps after it are left out. `rtol`, `options` as in `simulate`. `notify`: called with a
-    line of text before each part of the work.
+    last one of the protocol). Steps after it are left out. `rtol`, `options` as in `simulate`; `adjoint_rtol`: what
+    each transposed problem may leave, more than `evaluate` allows by default, but far less than a map shows. `notify`:
+    called with a line of text before each part of the work.
 
     **Errors:** ConfigError before anything is compiled, for a step that cannot be differentiated too; RunStopped if the
     step did not end at its voltage; ConvergenceError if a transposed problem is not solved.
@@ -215,7 +217,9 @@ def sensitivity_map(
     outputs = [CapacityAt(number), TimeAt(number), *([DecomposedCharge()] if oxidises else [])]
 
     def run(contact: jax.Array) -> tuple[jax.Array, ...]:
-        return evaluate({CONTACT: contact}, cell, steps[:number], outputs, rtol=rtol, options=options)
+        return evaluate(
+            {CONTACT: contact}, cell, steps[:number], outputs, rtol=rtol, options=options, adjoint_rtol=adjoint_rtol
+        )
 
     say(f"Running {number} step{'s' * (number > 1)} of the protocol ...")
     values, back = jax.vjp(run, fraction)

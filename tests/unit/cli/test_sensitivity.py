@@ -75,6 +75,7 @@ def test_the_folder_is_named_after_the_run(words, tmp_path, capsys):
     ("more", "message"),
     [
         (["protocol.steps=[Rest for 1 h]"], "No step of the protocol is a charge or discharge"),
+        (["protocol.steps=[Charge at C/3 until 9 V]"], "9 V"),
         (["--step", "2"], "step = 2 must be the number"),
         (["--step", "one"], "invalid int value"),
         (["solver.cycle_jump=3"], "solver.cycle_jump must be 0"),

@@ -44,7 +44,7 @@ def cell(phases):
 
 @pytest.fixture(scope="module")
 def found(cell):
-    return sensitivity_map(cell, STEPS, options=TIGHT)
+    return sensitivity_map(cell, STEPS, options=TIGHT, adjoint_rtol=1e-9)
 
 
 def test_faces_add_up_to_the_derivative_by_one_fraction_for_all(cell, found):
