@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
   voxelyte sensitivity 'protocol.steps=[Charge at C/3 until 4.2 V, Discharge at C/3 until 3 V]' --step 1
 
 Settings are those of voxelyte run. The step must be a charge or discharge at constant current until a voltage; the
-run ends with it. It takes about as long as two or three such runs, with all their states in memory.
+run ends with it. It takes several times as long as such a run, with all its states in memory.
 
 The folder gets sensitivity_map.png (the picture), sensitivity_particles.csv (sums of every particle) and
 sensitivity_map.vtkhdf (every face, and fields for ParaView and voxelyte view).""",
