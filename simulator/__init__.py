@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from simulator.workflows.cycles import cycle_table
     from simulator.workflows.gitt import Titration, gitt
     from simulator.workflows.nickel import NickelProfile, nickel_profile
+    from simulator.workflows.sensitivity_map import SensitivityMap, sensitivity_map
     from simulator.workflows.simulate import simulate
 
 # Loaded at first use, so that `voxelyte --help` and readers of results need not wait for JAX.
@@ -92,6 +93,7 @@ _WHERE = {
     "RestStep": "simulator.protocol",
     "RunStopped": "simulator.errors",
     "Segmentation": "simulator.geometry",
+    "SensitivityMap": "simulator.workflows.sensitivity_map",
     "Solution": "simulator.model",
     "SolverOptions": "simulator.model",
     "StoSpread": "simulator.model.derivatives",
@@ -133,6 +135,7 @@ _WHERE = {
     "rotate": "simulator.geometry",
     "segment": "simulator.geometry",
     "sensitivities": "simulator.model.derivatives",
+    "sensitivity_map": "simulator.workflows.sensitivity_map",
     "simulate": "simulator.workflows.simulate",
     "size_distribution": "simulator.geometry",
     "subvolumes": "simulator.geometry",
@@ -164,6 +167,7 @@ __all__ = [
     "RestStep",
     "RunStopped",
     "Segmentation",
+    "SensitivityMap",
     "Solution",
     "SolverOptions",
     "StoSpread",
@@ -205,6 +209,7 @@ __all__ = [
     "rotate",
     "segment",
     "sensitivities",
+    "sensitivity_map",
     "simulate",
     "size_distribution",
     "subvolumes",
