@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from simulator.workflows.fit import Experiment, Fit, FitParameter, Prior, fit
     from simulator.workflows.gitt import Titration, gitt
     from simulator.workflows.nickel import NickelProfile, nickel_profile
+    from simulator.workflows.sensitivity_map import SensitivityMap, sensitivity_map
     from simulator.workflows.simulate import simulate
 
 # Loaded at first use, so that `voxelyte --help` and readers of results need not wait for JAX.
@@ -110,6 +111,7 @@ _WHERE = {
     "RestStep": "simulator.protocol",
     "RunStopped": "simulator.errors",
     "Segmentation": "simulator.geometry",
+    "SensitivityMap": "simulator.workflows.sensitivity_map",
     "Solution": "simulator.model",
     "SolverOptions": "simulator.model",
     "StoSpread": "simulator.model.derivatives",
@@ -154,6 +156,7 @@ _WHERE = {
     "rotate": "simulator.geometry",
     "segment": "simulator.geometry",
     "sensitivities": "simulator.model.derivatives",
+    "sensitivity_map": "simulator.workflows.sensitivity_map",
     "simulate": "simulator.workflows.simulate",
     "size_distribution": "simulator.geometry",
     "subvolumes": "simulator.geometry",
@@ -192,6 +195,7 @@ __all__ = [
     "RestStep",
     "RunStopped",
     "Segmentation",
+    "SensitivityMap",
     "Solution",
     "SolverOptions",
     "StoSpread",
@@ -236,6 +240,7 @@ __all__ = [
     "rotate",
     "segment",
     "sensitivities",
+    "sensitivity_map",
     "simulate",
     "size_distribution",
     "subvolumes",

@@ -19,6 +19,7 @@ COMMANDS = {
     "inspect": ("simulator.cli.inspect", "show what an image holds, and what a run of it would need"),
     "effective": ("simulator.cli.effective", "effective conductivity and tortuosity factor of a phase of an image"),
     "sweep": ("simulator.cli.sweep", "table and pictures of a sweep of runs (voxelyte run -m)"),
+    "sensitivity": ("simulator.cli.sensitivity", "where more contact would pay: capacity gained at every live face"),
     "view": ("simulator.cli.view", "pictures, movies and interactive pages of a run"),
     "report": ("simulator.cli.report", "one page with everything about a run, to read, print and share"),
     "compare": ("simulator.cli.compare", "several runs: one figure, a table, and the settings that differ"),
@@ -73,7 +74,7 @@ def _refuse(message: str) -> int:
 
 
 def _help() -> str:
-    commands = "\n".join(f"  {name:10s} {text}" for name, (_, text) in COMMANDS.items())
+    commands = "\n".join(f"  {name:11s} {text}" for name, (_, text) in COMMANDS.items())
     return (
         "usage: voxelyte COMMAND ...\n\n"
         "3D simulator of solid-state battery cathodes on voxel images.\n\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from simulator.errors import ConvergenceError
+from simulator.errors import ConvergenceError, RunStopped
 
 EXIT_STOPPED = 3  # by physics or numerics
 STATUS_CODES = {"finished": 0, "interrupted": 130}  # of a run; every other status: EXIT_STOPPED
@@ -34,11 +34,12 @@ def plain_warnings() -> Iterator[None]:
 
 
 def exit_code(job: Callable[[], object]) -> int:
-    """Do `job` with plain warnings. Returns 0, or `EXIT_STOPPED` after a line on stderr if it does not converge."""
+    """Do `job` with plain warnings. Returns 0, or `EXIT_STOPPED` after a line on stderr if it does not converge
+    or a run ends too early."""
     try:
         with plain_warnings():
             job()
-    except ConvergenceError as error:
+    except (ConvergenceError, RunStopped) as error:
         print(f"voxelyte: error: {error}", file=sys.stderr)
         return EXIT_STOPPED
     return 0

@@ -15,6 +15,7 @@ from simulator.viz.panels import Panel, plot_panels
 from simulator.viz.particles import plot_particles
 from simulator.viz.scene import render_field, render_soc
 from simulator.viz.segmentation import plot_segmentation
+from simulator.viz.sensitivity import plot_sensitivity_map
 from simulator.viz.trust import plot_trust
 from simulator.viz.web import write_page
 
@@ -32,6 +33,7 @@ __all__ = [
     "plot_panels",
     "plot_particles",
     "plot_segmentation",
+    "plot_sensitivity_map",
     "plot_slices",
     "plot_trust",
     "plot_values",

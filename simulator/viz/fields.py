@@ -22,6 +22,15 @@ Limits = tuple[float, float, str]
 """(low, high, extend) of a colour bar; `extend` is matplotlib's word for values beyond the ends."""
 
 
+class Image(Protocol):
+    """The electrode behind a picture."""
+
+    @property
+    def phase(self) -> np.ndarray: ...  # (nz, ny, nx)
+    @property
+    def voxel_size(self) -> tuple[float, float, float]: ...  # [m]
+
+
 class Run(Protocol):
     """What the figures need of a run; `simulator.io.RunResult` has it."""
 
@@ -233,6 +242,13 @@ def _read(run: Run, name: str, index: int) -> Shown:
     values = np.asarray(run.field(name, index), dtype=float)
     label = long_name if unit in ("", "1", "-") else f"{long_name} [{unit}]"
     return Shown(label, CONCENTRATION_MAP, values, np.isfinite(values), (None, 1e-9))
+
+
+def signed_colours(values: np.ndarray, least: float) -> tuple[Limits, str]:
+    """Range and map of `values` that may have both signs: 1 to 99 %, symmetric about zero with a neutral middle where
+    both signs are among them. `least`: width of a range."""
+    shown = Shown("", CURRENT_MAP, values, np.isfinite(values), (None, least))
+    return _colours(shown, _round_range(values, shown.rounding))
 
 
 def _colours(shown: Shown, limits: Limits) -> tuple[Limits, str]:

@@ -19,6 +19,7 @@ from simulator.viz.fields import (
     EXCLUDED_GREY,
     PORE_GREY,
     SOLID_GREY,
+    Image,
     Limits,
     Run,
     Shown,
@@ -204,7 +205,7 @@ def grey_legend(blanks: Mapping[str, float]) -> list[Patch]:
     return [Patch(facecolor=str(grey), edgecolor="0.5", lw=0.4, label=text) for text, grey in greys.items()]
 
 
-def lengths_um(run: Run) -> tuple[float, float, float]:
+def lengths_um(run: Image) -> tuple[float, float, float]:
     """Size of the electrode image along z, y, x [um]."""
     z, y, x = (1e6 * n * h for n, h in zip(run.phase.shape, run.voxel_size, strict=True))
     return z, y, x
@@ -260,7 +261,7 @@ def draw_slice(
     return ax.imshow(seen, cmap=cmap, vmin=limits[0], vmax=limits[1], **common)
 
 
-def draw_plane(ax: Axes, run: Run, shown: Shown, at: tuple[Any, ...], size: tuple[float, float]) -> Any:
+def draw_plane(ax: Axes, run: Image, shown: Shown, at: tuple[Any, ...], size: tuple[float, float]) -> Any:
     """The plane `at` (index in z, y, x; its first axis to the right) of a field on one axis. Returns the image."""
     # [z, x] and the like -> picture rows upwards, columns to the right
     phase, values, where = (array[at].T for array in (run.phase, shown.values, shown.where))

@@ -21,7 +21,7 @@ from matplotlib.patches import Patch
 
 from simulator.errors import ConfigError
 from simulator.geometry.phases import IONIC
-from simulator.viz.fields import Limits, Run, Shown, check_step, show_field
+from simulator.viz.fields import Image, Limits, Run, Shown, check_step, show_field
 from simulator.viz.figures import (
     COLLECTOR_COLOUR,
     SEPARATOR_COLOUR,
@@ -156,7 +156,7 @@ class Scene:
     `pixels`: of the longer side of the rendering. A context manager, since VTK keeps a window open.
     """
 
-    def __init__(self, run: Run, shown: Shown, *, ionic_opacity: float = 0.0, pixels: int | None = None) -> None:
+    def __init__(self, run: Image, shown: Shown, *, ionic_opacity: float = 0.0, pixels: int | None = None) -> None:
         self._run, self._ionic_opacity = run, ionic_opacity
         lz, ly, lx = lengths_um(run)
         self._slab = _SLAB * lz
@@ -182,20 +182,29 @@ class Scene:
         self._replace(values)
         return np.asarray(self._plotter.screenshot(None, return_img=True))
 
+    @property
+    def aspect(self) -> float:
+        """Height of the picture over its width."""
+        return float(self._half[1] / self._half[0])
+
+    def draw(self, ax: Axes, shown: Shown) -> None:
+        """The picture of a field on `ax`, with scales along its edges; they stand out a little on all sides."""
+        half, middle = self._half, self._middle
+        box = (middle[0] - half[0], middle[0] + half[0], middle[1] - half[1], middle[1] + half[1])
+        ax.imshow(self.picture(shown.values), extent=box, interpolation="antialiased")
+        ax.set_axis_off()
+        lz, ly, lx = lengths_um(self._run)
+        _draw_axes(ax, (lx, ly, lz), self._slab)
+
     def figure(self, shown: Shown) -> Figure:
         """The picture of a field (the same phases and colours as at the start) with axes and colour bar."""
-        run, half, middle = self._run, self._half, self._middle
+        half = self._half
         low, high, extend = shown.limits
         width, height = 4.6 * half / half.max()
         left, right, bottom, top = 0.75, 1.1, 0.5, 0.4  # inches for labels and colour bar
         w, h = width + left + right, height + bottom + top
         figure = Figure(figsize=(w, h))
-        ax = figure.add_axes((left / w, bottom / h, width / w, height / h))
-        box = (middle[0] - half[0], middle[0] + half[0], middle[1] - half[1], middle[1] + half[1])
-        ax.imshow(self.picture(shown.values), extent=box, interpolation="antialiased")
-        ax.set_axis_off()
-        lz, ly, lx = lengths_um(run)
-        _draw_axes(ax, (lx, ly, lz), self._slab)
+        self.draw(figure.add_axes((left / w, bottom / h, width / w, height / h)), shown)
         tall = min(2.4, 0.7 * height)
         bar = figure.add_axes(((w - 0.7) / w, (bottom + 0.5 * (height - tall)) / h, 0.12 / w, tall / h))
         mappable = ScalarMappable(Normalize(low, high), shown.cmap)
@@ -262,7 +271,7 @@ def planes_figure(run: Run, shown: Shown) -> Figure:
 
 
 def _build(
-    run: Run, shown: Shown, ionic_opacity: float, middle: np.ndarray, half: np.ndarray, pixels: int
+    run: Image, shown: Shown, ionic_opacity: float, middle: np.ndarray, half: np.ndarray, pixels: int
 ) -> tuple[Any, Callable[[np.ndarray], None]]:
     """A PyVista plotter with the cut electrode, and a function that gives it new values (nz, ny, nx).
 
