@@ -1,6 +1,8 @@
 """`sim.fit`: parameters of a cell from measured curves, and what can be trusted of them."""
 
 import json
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,9 @@ from simulator.workflows.fit.parameters import FitParameter, check_parameters
 from simulator.workflows.fit.profile import Profile, profile_likelihood
 from simulator.workflows.fit.result import Evaluation, FitResult
 from simulator.workflows.fit.simulation import DERIVATIVE_RTOL, Simulation
+
+#: Seconds between two pictures of a fit under way.
+DRAW_EVERY = 20.0
 
 
 @dataclass(frozen=True)
@@ -154,15 +159,17 @@ def fit(
     folder = None if save_to is None else Path(save_to)
     store = None if folder is None else folder / "evaluations"
     simulation = Simulation(cell, experiments, parameters, rtol=rtol, options=options, store=store)
-    data, history = simulation.data, []
+    data, history, drawn = simulation.data, [], -math.inf
 
     def after(evaluation: Evaluation) -> None:
+        nonlocal drawn
         history.append(evaluation)
         if report is not None:
             report(line_of(evaluation))
-        if folder is not None and evaluation.best:
-            prediction = simulation.rows(evaluation.values)[0] if method == "least_squares" else None
-            if prediction is not None:
+        if folder is not None and evaluation.best and method == "least_squares":
+            now = time.monotonic()
+            if now - drawn >= DRAW_EVERY:
+                drawn, prediction = now, simulation.rows(evaluation.values)[0]  # kept, not run again
                 plot_fit(folder / "fit.png", _curves(simulation, data, prediction), _way(history))
         if callback is not None:
             callback(evaluation)
