@@ -1,6 +1,7 @@
 """The simulated cell as the model of a fit: measured currents in, voltages and their derivatives out."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -182,7 +183,9 @@ def _check_bounds(cell: Cell, parameters: Sequence[FitParameter], names: Sequenc
             raise ConfigError(f"{base}: the current of a fit is the measured one and cannot be fitted.")
         for end in ("start", "lower", "upper"):
             try:
-                build_cell(cell.electrode, cell.parameters, {base: getattr(parameter, end)})
+                with warnings.catch_warnings():  # a bound outside the data of a material function is no concern yet
+                    warnings.simplefilter("ignore", UserWarning)
+                    build_cell(cell.electrode, cell.parameters, {base: getattr(parameter, end)})
             except ConfigError as error:
                 raise ConfigError(f"{parameter.name} cannot be fitted ({end}): {error}") from error
 
