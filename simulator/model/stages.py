@@ -4,8 +4,9 @@ A kind of storage is one class with three methods. Everything in it is numpy on 
 """
 
 import abc
-import math
 import tempfile
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,7 +74,7 @@ class Stages(abc.ABC):
         """The state before entry `k`, if it need not be read off the stages of the entries before."""
         return None
 
-    def rewind(self, k: int) -> None:
+    def rewind(self, k: int) -> None:  # noqa: B027  most have nothing to prepare
         """A sweep backwards arrives at entry `k`: for its rest no later one is asked for."""
 
 
@@ -115,6 +116,7 @@ class OnDisk(Stages):
                 f"tape_folder = {str(folder)!r}: no file can be written there ({error.strerror}). Give the path of an "
                 "existing folder."
             ) from error
+        weakref.finalize(self, self._file.close)
         self.folder, self.size = folder, 0
         self._where: list[tuple[int, Any, list[tuple[int, ...]]]] = []
         self._recent: dict[int, tuple[Arrays, ...]] = {}  # a sweep looks at an entry and the one before
@@ -126,7 +128,7 @@ class OnDisk(Stages):
         try:
             self._file.seek(self.size)
             for array in arrays:
-                self._write(memoryview(array.reshape(-1)).cast("B"))
+                self._write(_bytes_of(array))
         except OSError as error:
             raise RunStopped(
                 f"The stages of the run do not fit into tape_folder = {str(self.folder)!r} ({error.strerror}): "
@@ -153,7 +155,7 @@ class OnDisk(Stages):
 
     def _read(self, shape: tuple[int, ...]) -> np.ndarray:
         array = np.empty(shape)
-        content = memoryview(array.reshape(-1)).cast("B")
+        content = _bytes_of(array)
         while content:
             read = self._file.readinto(content)
             if not read:
@@ -162,13 +164,18 @@ class OnDisk(Stages):
         return array
 
 
-class FirstThen(Stages):
-    """In memory up to `limit` [B], everything after that elsewhere: `make(place)` is asked for it then, with what the
-    first entry there starts from."""
+def _bytes_of(array: np.ndarray) -> memoryview:
+    flat: Any = array.reshape(-1).view(np.uint8)
+    return memoryview(flat)
 
-    def __init__(self, limit: float, make: Any) -> None:
+
+class FirstThen(Stages):
+    """In memory up to `limit` [B], everything after that in the `rest`, which `make()` makes when it comes to that."""
+
+    def __init__(self, limit: float, make: Callable[[], Stages]) -> None:
         self.limit, self._make = limit, make
-        self.memory, self.rest, self.count = InMemory(), None, 0
+        self.memory, self.count = InMemory(), 0
+        self.rest: Stages | None = None
 
     def add(self, stages: tuple[Arrays, ...], place: Place) -> None:
         """In memory, or where the rest is."""
@@ -177,18 +184,18 @@ class FirstThen(Stages):
             self.count += 1
             return
         if self.rest is None:
-            self.rest = self._make(place.start, size_of(stages))
+            self.rest = self._make()
         self.rest.add(stages, place)
 
     def load(self, k: int) -> tuple[Arrays, ...]:
         """From where they are."""
-        return self.memory.load(k) if k < self.count else self.rest.load(k - self.count)
+        return self.memory.load(k) if self.rest is None or k < self.count else self.rest.load(k - self.count)
 
     def start(self, k: int) -> State | None:
         """As of the rest."""
-        return None if k < self.count else self.rest.start(k - self.count)
+        return None if self.rest is None or k < self.count else self.rest.start(k - self.count)
 
     def rewind(self, k: int) -> None:
         """The rest, as long as the sweep is there."""
-        if k >= self.count:
+        if self.rest is not None and k >= self.count:
             self.rest.rewind(k - self.count)
