@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from simulator.model.build import Cell
 from simulator.model.observe import Extremes
+from simulator.model.timestep import State
 from simulator.protocol import Course, CutOff
 
 T = TypeVar("T")
@@ -96,6 +97,21 @@ def first_crossed(events: Sequence[Event], before: Reading, after: Reading) -> E
             if fraction < when:
                 first, when = event, fraction
     return first
+
+
+def time_to_first(events: Sequence[Event], now: Reading, state: State) -> float:
+    """Time [s] to the first event at the present rates of voltage and current: aim there instead of far across it."""
+    if state.reach == 0.0:
+        return math.inf
+    soonest = math.inf
+    # events are linear in both, so that one second tells the rate
+    later = now._replace(voltage=now.voltage + state.voltage_rate, current=now.current + state.current_rate)
+    for event in events:
+        excess = event.excess(now)
+        rate = event.excess(later) - excess
+        if excess < 0 < rate:
+            soonest = min(soonest, -excess / rate)
+    return soonest
 
 
 def locate(

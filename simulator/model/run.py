@@ -1,7 +1,6 @@
 """One simulation in progress: protocol steps, adaptive time steps, events. Host code around one implicit stage."""
 
 import dataclasses
-import math
 import operator
 import time as clock
 import warnings
@@ -15,7 +14,7 @@ from simulator.model.balances import imbalances
 from simulator.model.build import Cell
 from simulator.model.checkpoint import Checkpoint
 from simulator.model.cycle_jump import CycleJumps, Mark, state_behind
-from simulator.model.events import Event, Reading, first_crossed, locate
+from simulator.model.events import Event, Reading, first_crossed, locate, time_to_first
 from simulator.model.faces import face_facts, face_names
 from simulator.model.leg import Leg
 from simulator.model.losses import voltage_losses
@@ -167,7 +166,7 @@ class Run:
         moment = dataclasses.replace(self.now, state=state, piece=piece, dt=self.options.dt_init, **changes)
         self._commit(moment, 0.0, 0.0, stage.newton, stage.krylov, reading.extremes)
         if self.tape is not None:
-            self.tape.switch(self.now, since, self._filling(refill), stage)
+            self.tape.switch(self.now, since, self._filling(refill), stage, self.newton.mixed)
         if event is not None and event.status is not None:
             raise Stop(event.status, event.message)
         return event
@@ -242,7 +241,8 @@ class Run:
         remaining, rejected = target - now.t, None
         dt_max = leg.dt_max(leg.scale(now.state.current, leg.drive(now.piece, now.t - now.begin)), self.options.dt_max)
         while True:
-            wanted = min(dt, dt_max, self._time_to_event(leg.events, before))
+            soonest = max(1.01 * time_to_first(leg.events, before, now.state), self.options.dt_min)  # just beyond it
+            wanted = min(dt, dt_max, soonest)
             # Two halves rather than a crumb before a time that must be met.
             size = remaining if wanted >= remaining * (1 - 1e-9) else min(wanted, 0.5 * remaining)
             step = self._try(leg, size)
@@ -292,7 +292,8 @@ class Run:
         extremes = after.extremes if hit is None else self.observer.extremes(step.state)
         self._commit(moment, size, step.error, newton, krylov, extremes)
         if self.tape is not None:
-            self.tape.step(now, self.now, leg, size, target, None if hit is None else hit.cutoff, step)
+            cutoff = None if hit is None else hit.cutoff
+            self.tape.step(now, self.now, leg, size, target, cutoff, step, self.newton.mixed)
         self._warn_outside_data()
         return hit
 
@@ -322,7 +323,7 @@ class Run:
         if state is not None:
             self.now = dataclasses.replace(now, state=state)
             if self.tape is not None:
-                self.tape.switch(self.now, now.t - now.begin, self._filling(True), stage)
+                self.tape.switch(self.now, now.t - now.begin, self._filling(True), stage, self.newton.mixed)
         return state is not None
 
     def _read(self, state: State) -> Reading:
@@ -356,22 +357,6 @@ class Run:
             )
         self.newton = dataclasses.replace(self.newton, mixed=False)
         return True
-
-    def _time_to_event(self, events: list[Event], now: Reading) -> float:
-        """Time [s] to just beyond the first event at the present rates of voltage and current: aim there instead of far
-        across it."""
-        state = self.now.state
-        if state.reach == 0.0:
-            return math.inf
-        soonest = math.inf
-        # events are linear in both, so that one second tells the rate
-        later = now._replace(voltage=now.voltage + state.voltage_rate, current=now.current + state.current_rate)
-        for event in events:
-            excess = event.excess(now)
-            rate = event.excess(later) - excess
-            if excess < 0 < rate:
-                soonest = min(soonest, -excess / rate)
-        return max(1.01 * soonest, self.options.dt_min)
 
     def _locate(self, leg: Leg, event: Event, size: float, step: TimeStep, before: Reading):
         """Shorten the step until its end lies on the event, as far as that succeeds."""

@@ -1,25 +1,26 @@
 """What a run leaves behind for its derivatives: every switch and every accepted time step, in order.
 
-The tape holds the solved fields of each stage on the host (packed as three fields of float64, 24 bytes a voxel and
-stage), and how the length of each time step came about: it was free, it ended on a cut-off, or it is a share of the way
-to a time that had to be met.
+The tape holds numbers of each entry, and how the length of each time step came about: it was free, it ended on a
+cut-off, or it is a share of the way to a time that had to be met. Fields of the stages lie where `stages` keeps them.
 """
 
 import enum
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from simulator.model.cell import C_E, PHI_E, PHI_S, STO, CellModel
+from simulator.model.cell import CellModel
 from simulator.model.leg import Leg
 from simulator.model.moment import Moment
 from simulator.model.newton import Stage
 from simulator.model.residual import Flows, SideStates, Totals
-from simulator.model.timestep import Step
+from simulator.model.stages import Arrays, InMemory, Packing, Place, Stages
+from simulator.model.timestep import State, Step, resting_state
+from simulator.physics.contact import FaceCurrents
 from simulator.protocol import CutOff
 
 
@@ -42,21 +43,25 @@ class Part(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """A solved stage on the host: `fields` (3, nz, ny, nx), phi_s, phi_e, and sto or c_e, which never share a voxel;
-    face currents `j` and `side` states; `flows`, `current` [A] and `voltage` [V]."""
+    """The numbers of a solved stage: `flows`, `current` [A] and `voltage` [V]."""
 
-    fields: np.ndarray
-    j: Any
-    side: SideStates
     flows: Flows
     current: float
     voltage: float
 
 
+class Fields(NamedTuple):
+    """The rest of it: `u` (4, nz, ny, nx) [V, V, -, mol/m3], face currents `j` and `side` states."""
+
+    u: Array
+    j: FaceCurrents
+    side: SideStates
+
+
 @dataclass(frozen=True)
 class Switched:
     """Potentials were found for a new drive, `since` [s] after the begin of the `part`; `refill`: the share of the
-    initial salt that dry places were given first. `charge` passed so far [C], `t` [s]."""
+    initial salt that dry places were given first. `charge` passed so far [C], `t` [s]. `mixed`: see `NewtonOptions`."""
 
     part: int
     piece: int
@@ -65,13 +70,15 @@ class Switched:
     t: float
     charge: float
     passed: Flows
+    mixed: bool
     stage: Solved
 
 
 @dataclass(frozen=True)
 class Stepped:
     """A time step of `dt` [s] from `since` [s] after the begin of the `part`. It went towards a time that is `met`, at
-    `target` [s] of the run, and `reached` it, or ended on `cutoff`. `t`, `charge`, `passed` at its end."""
+    `target` [s] of the run, and `reached` it, or ended on `cutoff`. `t`, `charge`, `passed` at its end.
+    `mixed`: see `NewtonOptions`."""
 
     part: int
     piece: int
@@ -84,6 +91,7 @@ class Stepped:
     t: float
     charge: float
     passed: Flows
+    mixed: bool
     first: Solved
     second: Solved
 
@@ -96,26 +104,40 @@ class Stepped:
 Entry = Switched | Stepped
 
 
+#: How a time step came about: `met`, `target`, `reached`, `cutoff` of `Stepped`.
+_Way = tuple[Met, float, bool, CutOff | None]
+
+
 @jax.tree_util.register_static  # it may be handed through JAX as it is
 class Tape:
     """The entries of a run, in order, and its `parts`; `initial` (4, nz, ny, nx) and `initial_side`: fields and states
-    of the side reactions that it began with."""
+    of the side reactions that it began with; `kept`: where the stages of the entries are."""
 
-    def __init__(self, initial: Array, side: SideStates, cell: CellModel) -> None:
+    def __init__(self, initial: Array, side: SideStates, cell: CellModel, kept: Stages | None = None) -> None:
         self.initial, self.initial_side = np.asarray(initial), side
-        self._sto, self._salt = np.asarray(cell.active[STO]), np.asarray(cell.active[C_E])
+        self.kept = InMemory() if kept is None else kept
+        self._packing = Packing(initial, cell)
+        self._state: State | None = resting_state(jnp.asarray(initial), side, cell)  # before the next entry
         self.parts: list[Part] = []
         self.entries: list[Entry] = []
         self.ended = ""
 
-    def switch(self, now: Moment, since: float, refill: float, stage: Stage) -> None:
+    def switch(self, now: Moment, since: float, refill: float, stage: Stage, mixed: bool) -> None:
         """Potentials were found for what is imposed from `now` on."""
-        solved = self.solved(stage.u, stage.evaluation.total)
-        part = len(self.parts) - 1
-        self.entries.append(Switched(part, now.piece, since, refill, now.t, now.charge, now.passed, solved))
+        part, total = len(self.parts) - 1, stage.evaluation.total
+        entry = Switched(part, now.piece, since, refill, now.t, now.charge, now.passed, mixed, _numbers(total))
+        self._append(entry, (self.arrays(stage.u, total),), now.state)
 
     def step(
-        self, before: Moment, after: Moment, leg: Leg, dt: float, target: float, cutoff: CutOff | None, step: Step
+        self,
+        before: Moment,
+        after: Moment,
+        leg: Leg,
+        dt: float,
+        target: float,
+        cutoff: CutOff | None,
+        step: Step,
+        mixed: bool,
     ) -> None:
         """A time step was accepted, on the way to `target` [s]; `cutoff`: what it ended on."""
         since = before.t - before.begin
@@ -124,44 +146,39 @@ class Tape:
         else:
             met = Met.pulse if target == before.begin + leg.target(before.piece, since) else Met.asked
         reached = cutoff is None and after.t == target
-        self._append(before, after, dt, met, target, reached, cutoff, step)
+        self._stepped(before, after, dt, (met, target, reached, cutoff), step, mixed)
 
-    def repeat(self, before: Moment, after: Moment, dt: float, old: Stepped, step: Step) -> None:
+    def repeat(self, before: Moment, after: Moment, dt: float, old: Stepped, step: Step, mixed: bool) -> None:
         """The time step `old` of another run was taken again."""
-        self._append(before, after, dt, old.met, old.target, old.reached, old.cutoff, step)
+        self._stepped(before, after, dt, (old.met, old.target, old.reached, old.cutoff), step, mixed)
 
-    def _append(
-        self,
-        before: Moment,
-        after: Moment,
-        dt: float,
-        met: Met,
-        target: float,
-        reached: bool,
-        cutoff: CutOff | None,
-        step: Step,
-    ) -> None:
+    def _stepped(self, before: Moment, after: Moment, dt: float, way: _Way, step: Step, mixed: bool) -> None:
         assert step.both is not None
         part, since = len(self.parts) - 1, before.t - before.begin
-        way = (met, target, reached, cutoff)
-        passed = (after.t, after.charge, after.passed)
-        first, second = (self.solved(*stage) for stage in step.both)
-        self.entries.append(Stepped(part, before.piece, since, dt, *way, *passed, first, second))
+        passed = (after.t, after.charge, after.passed, mixed)
+        first, second = (_numbers(total) for _, total in step.both)
+        entry = Stepped(part, before.piece, since, dt, *way, *passed, first, second)
+        self._append(entry, tuple(self.arrays(*stage) for stage in step.both), after.state)
 
-    def solved(self, u: Array, total: Totals) -> Solved:
+    def _append(self, entry: Entry, stages: tuple[Arrays, ...], after: State) -> None:
+        assert self._state is not None
+        self.kept.add(stages, Place(self.parts[entry.part], entry, self._state))
+        self.entries.append(entry)
+        self._state = after
+
+    def end(self, why: str = "") -> None:
+        """The run is over."""
+        self._state, self.ended = None, why
+
+    def arrays(self, u: Array, total: Totals) -> Arrays:
         """A stage as it is kept."""
-        host = np.asarray(u)
-        return Solved(
-            np.stack([host[PHI_S], host[PHI_E], np.where(self._sto, host[STO], host[C_E])]),
-            jax.tree.map(np.asarray, total.j),
-            jax.tree.map(np.asarray, total.side),
-            Flows(*map(float, total.flows)),
-            float(total.current),
-            float(total.voltage),
-        )
+        return Arrays(self._packing.pack(u), *jax.tree.map(np.asarray, (total.j, total.side)))
 
-    def fields(self, stage: Solved) -> Array:
-        """Fields (4, nz, ny, nx) of a kept stage: those that never change are as they were at the begin."""
-        phi_s, phi_e, both = stage.fields
-        sto = np.where(self._sto, both, self.initial[STO])
-        return jnp.asarray(np.stack([phi_s, phi_e, sto, np.where(self._salt, both, self.initial[C_E])]))
+    def stage(self, k: int, number: int = -1) -> Fields:
+        """A stage of entry `k`: the last one, or that of this `number`."""
+        fields, j, side = self.kept.load(k)[number]
+        return Fields(self._packing.unpack(fields), *jax.tree.map(jnp.asarray, (j, side)))
+
+
+def _numbers(total: Totals) -> Solved:
+    return Solved(Flows(*map(float, total.flows)), float(total.current), float(total.voltage))

@@ -5,9 +5,10 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+
+from simulator.memory import available_memory
 
 # Measured on two cores of an AMD EPYC virtual machine with jax 0.10.2, November 2026, on crops of the shipped image
 # (pores filled with electrolyte, 0.13 reacting faces a voxel). Peak resident memory of a whole C/10 charge in mixed
@@ -39,9 +40,6 @@ REFERENCE_BANDWIDTH = 4.5e10
 
 _TRIAD = 8_000_000  # numbers in each of three arrays: 192 MB, beyond the cache of most processors
 _REPEATS = 3
-_MEMINFO = Path("/proc/meminfo")
-_CGROUP = Path("/sys/fs/cgroup")
-_OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
@@ -123,47 +121,6 @@ def memory_bandwidth() -> float:
             list(pool.map(triad, parts))
             best = min(best, time.perf_counter() - start)
     return 5 * 8 * size * threads / best
-
-
-def available_memory() -> int | None:
-    """Memory that a new program could take [B]: the kernel's estimate, or what its container leaves if that is less.
-
-    None if the system does not say.
-    """
-    free = _free_memory()
-    left = _cgroup_memory()
-    known = [amount for amount in (free, left) if amount is not None]
-    return min(known) if known else None
-
-
-def _free_memory() -> int | None:
-    """MemAvailable of Linux, else the free pages that POSIX reports."""
-    try:
-        for line in _MEMINFO.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
-    except (OSError, ValueError, IndexError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _cgroup_memory() -> int | None:
-    """What the memory limit of this process's control group (a container, a batch job) leaves, None without one."""
-    try:
-        line = next(text for text in _OWN_CGROUP.read_text().splitlines() if text.startswith("0::"))
-        folder = _CGROUP / line[3:].lstrip("/")
-        # page cache counts as used but is given back on demand
-        cache = next(
-            int(t.split()[1]) for t in (folder / "memory.stat").read_text().splitlines() if t.startswith("file ")
-        )
-        limit = int((folder / "memory.max").read_text())
-        used = int((folder / "memory.current").read_text())
-    except (OSError, ValueError, StopIteration):  # no such file, or "max": no limit
-        return None
-    return max(0, limit - max(0, used - cache))
 
 
 def accelerator() -> Device | None:

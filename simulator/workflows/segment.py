@@ -27,8 +27,8 @@ from simulator.geometry.segmentation import (
 )
 from simulator.io.atomic import replaced
 from simulator.io.stack import write_stack
+from simulator.memory import available_memory
 from simulator.resources import image_path
-from simulator.workflows.preflight import available_memory
 
 if TYPE_CHECKING:
     from simulator.config import SegmentConfig

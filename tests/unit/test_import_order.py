@@ -19,7 +19,7 @@ LAYERS = (
     {"physics", "materials", "protocol"},
     {"geometry"},
     {"numerics"},
-    {"units", "resources"},
+    {"units", "resources", "memory"},
     {"choices", "constants", "errors", "types"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

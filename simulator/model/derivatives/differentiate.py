@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,7 +14,9 @@ from jaxtyping import Array
 from simulator.errors import ConfigError, RunStopped, TransformError, did_you_mean
 from simulator.model.build import Cell, build_cell
 from simulator.model.cell import C_E, STO, CellModel
+from simulator.model.derivatives.checkpoints import Again
 from simulator.model.derivatives.course import Numbers, Timetable, protocol_key
+from simulator.model.derivatives.keeping import Keeping
 from simulator.model.derivatives.outputs import Output, View
 from simulator.model.derivatives.refinement import TOLERANCE
 from simulator.model.derivatives.replay import Replay
@@ -23,6 +26,7 @@ from simulator.model.moment import Stop
 from simulator.model.options import SolverOptions
 from simulator.model.run import Run
 from simulator.model.simulate import check_arguments
+from simulator.model.stages import Packing
 from simulator.model.tape import Tape
 from simulator.numerics.compilation import make_room_for_programs
 from simulator.protocol import Protocol, Step
@@ -75,6 +79,9 @@ def evaluate(
     rtol: float = 1e-3,
     options: SolverOptions | None = None,
     adjoint_rtol: float = TOLERANCE,
+    tape_limit: float | None = None,
+    tape_folder: str | Path | None = None,
+    checkpoints: int | None = None,
 ) -> tuple[Array, ...]:
     """Run `protocol` on `cell` with `params` and return what `outputs` read off it, one array each.
 
@@ -87,12 +94,15 @@ def evaluate(
     (`am.ocp.values[3]`), `initial.sto` or `initial.c_e` (nz, ny, nx) of the electrode, and `protocol.N.FIELD`, a number
     of step N (from 1): `value`, `duration`, `voltage_limit`, `voltage`, `rate`, `current_limit`. Currents given in C
     mean the 1C current of `cell` as it was built. `rtol`, `options` as in `simulate`; `adjoint_rtol`: what each
-    transposed problem may leave.
+    transposed problem may leave. `tape_limit` [B]: stages of the run that may be kept in memory, by default half of
+    what is free. What does not fit goes into a temporary file in `tape_folder`; without one it is computed again on the
+    way back, from so many `checkpoints`, by default as many as fit into half of the limit. The gradient is the same.
 
-    **Errors:** ConfigError before anything is compiled; RunStopped if the run ends before an output can be read;
-    TransformError under `jit`, `vmap` or `jvp`.
+    **Errors:** ConfigError before anything is compiled; RunStopped if the run ends before an output can be read, or the
+    disk is full; TransformError under `jit`, `vmap` or `jvp`.
     """
     _refuse_transforms(params)
+    keeping = Keeping(tape_limit, None if tape_folder is None else Path(tape_folder), checkpoints)
     problem, leaves = prepare(
         params, cell, protocol, outputs, rtol=rtol, options=options or SolverOptions(), adjoint_rtol=adjoint_rtol
     )
@@ -103,7 +113,7 @@ def evaluate(
 
     def forward(leaves: Leaves) -> tuple[tuple[Array, ...], Any]:
         _refuse_transforms(leaves)
-        tape = record(problem, leaves)
+        tape = record(problem, leaves, keeping)
         return read(problem, tape, leaves), (tape, leaves)
 
     def backward(kept: tuple[Tape, Leaves], bars: tuple[Array, ...]) -> tuple[Leaves]:
@@ -151,6 +161,8 @@ def sensitivities(
     rtol: float = 1e-3,
     options: SolverOptions | None = None,
     tangent_rtol: float = TOLERANCE,
+    tape_limit: float | None = None,
+    tape_folder: str | Path | None = None,
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """Outputs of a run, and their derivatives along `directions`: (outputs, derivatives), of which each has the
     directions as its first axis.
@@ -164,10 +176,11 @@ def sensitivities(
     **Errors:** as in `evaluate`; ConfigError for a direction of a name that is not among `params`.
     """
     options = options or SolverOptions()
+    keeping = Keeping(tape_limit, None if tape_folder is None else Path(tape_folder))
     values = {name: jnp.asarray(value, float) for name, value in sorted(params.items())}
     chosen = _directions(values, directions)
     problem, leaves = prepare(values, cell, protocol, outputs, rtol=rtol, options=options, adjoint_rtol=tangent_rtol)
-    tape = record(problem, leaves)
+    tape = record(problem, leaves, keeping)
 
     def leaves_of(values: dict[str, Array]) -> Leaves:
         return _leaves(cell, values, problem.steps)[1]
@@ -252,14 +265,17 @@ def _leaves(
     return fixed, Leaves(arrays, initial, numbers), tuple(keys)
 
 
-def record(problem: Problem, leaves: Leaves) -> Tape:
-    """Run, and keep every stage."""
-    cell = problem.varied_cell(leaves)
-    tape = Tape(leaves.initial, cell.initial_side(), cell.model)
+def record(problem: Problem, leaves: Leaves, keeping: Keeping | None = None) -> Tape:
+    """Run, and keep every stage, or what it is computed from again."""
+    cell, steps = problem.varied_cell(leaves), problem.varied_steps(leaves.numbers)
+    again, packing = Again(cell, steps, problem.options.newton()), Packing(leaves.initial, cell.model)
+    looked_at = sorted({t for output in problem.outputs if output.fields for t in output.times()})
+    kept = (keeping or Keeping()).stages(again, packing, looked_at)
+    tape = Tape(leaves.initial, cell.initial_side(), cell.model, kept)
     make_room_for_programs()
     run = Run(
         cell,
-        problem.varied_steps(leaves.numbers),
+        steps,
         problem.options,
         problem.rtol,
         problem.times,
@@ -273,7 +289,9 @@ def record(problem: Problem, leaves: Leaves) -> Tape:
     try:
         run.march()
     except Stop as stop:
-        tape.ended = f"{stop.message} ({stop.status})"
+        tape.end(f"{stop.message} ({stop.status})")
+    else:
+        tape.end()
     if not tape.entries:
         raise RunStopped(f"The run ended before its first time step: {tape.ended}")
     return tape
@@ -297,7 +315,7 @@ def _needed(problem: Problem, tape: Tape) -> tuple[list[list[int]], dict[int, Vi
         entry = tape.entries[k]
         u = side = None
         if k in looks:
-            u, side = tape.fields(entry.stage), jax.tree.map(jnp.asarray, entry.stage.side)
+            u, _, side = tape.stage(k)
         t, charge, passed, voltage, current = jax.tree.map(
             lambda x: jnp.asarray(x, float),
             (entry.t, entry.charge, entry.passed, entry.stage.voltage, entry.stage.current),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -19,25 +18,25 @@ def start_of(tape: Tape, cell: CellModel, k: int) -> tuple[Array, SideStates]:
     """Fields (4, nz, ny, nx) and side states at the begin of entry `k`, before any refilling of its own."""
     if k == 0:
         return jnp.asarray(tape.initial), tape.initial_side
-    before = tape.entries[k - 1]
-    u = tape.fields(before.stage)
+    state = tape.kept.start(k)
+    if state is not None:
+        return state.u, state.side
+    before, stage = tape.entries[k - 1], tape.stage(k - 1)
     if isinstance(before, Stepped):
-        return u, jax.tree.map(jnp.asarray, before.stage.side)
+        return stage.u, stage.side
     # a switch leaves the concentrations that it found, or filled
     start, side = start_of(tape, cell, k - 1)
     if before.refill > 0.0:
         start = refilled(start, cell, before.refill)
-    return jnp.concatenate([u[:STO], start[STO:]]), side
+    return jnp.concatenate([stage.u[:STO], start[STO:]]), side
 
 
 def known_of(tape: Tape, cell: CellModel, k: int) -> tuple[Array, SideStates, History]:
     """Fields and side states at the begin of the time step `k`, and what its second stage starts from."""
-    entry = tape.entries[k]
-    assert isinstance(entry, Stepped)
     start, side = start_of(tape, cell, k)
-    middle, side1 = tape.fields(entry.first), jax.tree.map(jnp.asarray, entry.first.side)
-    fields = start[STO:] + TAKEN * (middle[STO:] - start[STO:])
-    return start, side, History(fields, side.combine(side1, lambda a, b: a + TAKEN * (b - a)))
+    middle = tape.stage(k, 0)
+    fields = start[STO:] + TAKEN * (middle.u[STO:] - start[STO:])
+    return start, side, History(fields, side.combine(middle.side, lambda a, b: a + TAKEN * (b - a)))
 
 
 def drive_of(tape: Tape, timetable: Timetable, entry: Entry, t: float) -> Drive:

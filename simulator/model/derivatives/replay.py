@@ -57,6 +57,7 @@ class Replay:
                 self._accept(entry, dt, self._try(dt))
             else:
                 self._accept(entry, *self._to_cutoff(entry, dt))
+        self.new.end()
         return self.new
 
     @property
@@ -84,7 +85,7 @@ class Replay:
         if state is None:
             raise ConvergenceError(f"No potentials found at {now.t:.6g} s of the replayed run: {stage.result.value}.")
         self.now = dataclasses.replace(now, state=state)
-        self.new.switch(self.now, since, entry.refill, stage)
+        self.new.switch(self.now, since, entry.refill, stage, self.options.mixed)
 
     def _try(self, dt: float) -> TimeStep:
         now, leg = self.now, self._leg
@@ -125,4 +126,5 @@ class Replay:
         self.now = dataclasses.replace(
             before, state=step.state, t=before.t + dt, charge=before.charge + step.totals.external, passed=passed
         )
-        self.new.repeat(before, self.now, dt, dataclasses.replace(entry, target=self._target(entry)), step)
+        old = dataclasses.replace(entry, target=self._target(entry))
+        self.new.repeat(before, self.now, dt, old, step, self.options.mixed)

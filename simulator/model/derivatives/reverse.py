@@ -28,7 +28,7 @@ from simulator.model.derivatives.transposed import Given, Pulled, pull_back, tra
 from simulator.model.dry import refilled
 from simulator.model.newton import NewtonOptions
 from simulator.model.residual import Drive, Flows, History, SideStates
-from simulator.model.tape import Met, Solved, Stepped, Switched, Tape
+from simulator.model.tape import Met, Stepped, Switched, Tape
 from simulator.model.timestep import GAMMA, INSTANT, TAKEN, WEIGHTS
 from simulator.numerics.compilation import compiled
 from simulator.protocol import Course
@@ -104,6 +104,7 @@ class Reverse:
         self.model = jax.tree.map(jnp.zeros_like, eqx.filter(self.cell, eqx.is_inexact_array))
         for k in range(len(tape.entries) - 1, -1, -1):
             entry = tape.entries[k]
+            tape.kept.rewind(k)
             self.systems.forget()
             if k in views:
                 bars, t_bar = _with_view(bars, t_bar, views[k])
@@ -149,9 +150,9 @@ class Reverse:
     def _pull(self, point: Point, u: Array, out: Given) -> Pulled:
         return pull_back(self.systems, point, u, out, self.rtol)
 
-    def _point(self, stage: Solved, history: History, gamma_dt: float, drive: Drive) -> Point:
-        j = jax.tree.map(jnp.asarray, stage.j)
-        return Point(self.tape.fields(stage), j, history, jnp.asarray(gamma_dt, float), drive)
+    def _point(self, k: int, number: int, history: History, gamma_dt: float, drive: Drive) -> Point:
+        stage = self.tape.stage(k, number)
+        return Point(stage.u, stage.j, history, jnp.asarray(gamma_dt, float), drive)
 
     def _switch(self, k: int, entry: Switched, bars: _Bars, volts: dict[int, float]) -> tuple[_Bars, float]:
         """Cotangents before a switch, and that of its time since the begin of the part."""
@@ -161,7 +162,7 @@ class Reverse:
         fields, side_bar, by_time = bars.fields.at[:STO].set(0.0), bars.side, 0.0
         if bars.voltage or bars.current or bool(jnp.any(by_potential != 0.0)):
             drive = drive_of(self.tape, self.timetable, entry, entry.since)
-            point = self._point(entry.stage, History(filled[STO:], side), INSTANT, drive)
+            point = self._point(k, -1, History(filled[STO:], side), INSTANT, drive)
             none = jax.tree.map(jnp.zeros_like, side)
             pulled = self._pull(point, by_potential, _given(none, Flows(), bars.current, bars.voltage))
             fields = fields.at[STO:].add(pulled.history.fields)
@@ -185,14 +186,14 @@ class Reverse:
             return Flows(*(weight * bar for bar in bars.passed))
 
         second = self._pull(
-            self._point(entry.second, known, GAMMA * dt, drives[1]),
+            self._point(k, 1, known, GAMMA * dt, drives[1]),
             bars.fields,
             _given(bars.side, flows(w2), w2 * bars.charge + bars.current, bars.voltage),
         )
         by_start, by_first = (jax.tree.map(lambda a, s=share: s * a, second.history) for share in (1.0 - TAKEN, TAKEN))
         none = jnp.zeros_like(start)
         first = self._pull(
-            self._point(entry.first, History(start[STO:], side0), GAMMA * dt, drives[0]),
+            self._point(k, 0, History(start[STO:], side0), GAMMA * dt, drives[0]),
             none.at[STO:].set(by_first.fields),
             _given(by_first.side, flows(w1), w1 * bars.charge, 0.0),
         )

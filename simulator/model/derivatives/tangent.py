@@ -176,8 +176,8 @@ class Forward:
         drive = drive_of(self.tape, self.timetable, entry, entry.since)
         if not wanted:  # its potentials have no memory, but for where the next part begins
             return [m._replace(fields=u) for m, u in zip(now, moved, strict=True)]
-        j = jax.tree.map(jnp.asarray, entry.stage.j)
-        at = Point(self.tape.fields(entry.stage), j, History(start[STO:], side), jnp.asarray(INSTANT), drive)
+        stage = self.tape.stage(k)
+        at = Point(stage.u, stage.j, History(start[STO:], side), jnp.asarray(INSTANT), drive)
         moves = []
         for m, u, d in zip(now, moved, self.directions, strict=True):
             value = self._imposed(k, entry.since, m, d, m.t - m.begin)
@@ -237,23 +237,23 @@ class Forward:
         drives = [drive_of(self.tape, self.timetable, entry, t) for t in times]
         met = entry.reached and entry.met is Met.piece
 
-        def point(stage: Any, history: History, drive: Drive) -> Point:
-            j = jax.tree.map(jnp.asarray, stage.j)
-            return Point(self.tape.fields(stage), j, history, jnp.asarray(GAMMA * dt), drive)
+        def point(number: int, history: History, drive: Drive) -> Point:
+            stage = self.tape.stage(k, number)
+            return Point(stage.u, stage.j, history, jnp.asarray(GAMMA * dt), drive)
 
         moves = []
         for m, d, length in zip(now, directions, lengths, strict=True):
             value = self._imposed(k, times[0], m, d, m.t - m.begin + GAMMA * length)
             gamma_dt = jnp.asarray(GAMMA * length)
             moves.append(Move(History(m.fields[STO:], m.side), gamma_dt, _drive(drives[0], value), d.cell))
-        ones = self._pushed(point(entry.first, History(start[STO:], side0), drives[0]), moves)
+        ones = self._pushed(point(0, History(start[STO:], side0), drives[0]), moves)
         seconds = []
         for m, d, length, move, (u1, out1) in zip(now, directions, lengths, moves, ones, strict=True):
             value = self._imposed(k, None if met else times[1], m, d, m.t - m.begin + length)
             fields = m.fields[STO:] + TAKEN * (u1[STO:] - m.fields[STO:])
             side = m.side.combine(out1.side, lambda a, b: a + TAKEN * (b - a))
             seconds.append(Move(History(fields, side), move.gamma_dt, _drive(drives[1], value), d.cell))
-        twos = self._pushed(point(entry.second, known, drives[1]), seconds)
+        twos = self._pushed(point(1, known, drives[1]), seconds)
         ended = []
         for m, length, (_, out1), (u2, out2) in zip(now, lengths, ones, twos, strict=True):
             one, two = entry.first, entry.second

@@ -1,7 +1,5 @@
 """Estimates: the measured runs they came from, how they scale, and what is said when nothing is known."""
 
-from pathlib import Path
-
 import pytest
 
 from simulator.model import newton
@@ -84,33 +82,6 @@ def test_an_accelerator_is_judged_by_its_own_memory_and_given_no_time() -> None:
 def test_bandwidth_is_that_of_a_memory() -> None:
     # a slow laptop under load has 1 GB/s, the fastest servers a few TB/s
     assert 1e8 < preflight.memory_bandwidth() < 1e13
-
-
-def test_available_memory_is_the_least_of_kernel_and_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    meminfo, own, group = tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "job"
-    meminfo.write_text("MemTotal: 9 kB\nMemAvailable:    8000 kB\n")
-    own.write_text("0::/job\n")
-    group.mkdir()
-    (group / "memory.stat").write_text("anon 1\nfile 1000000\n")
-    (group / "memory.current").write_text("3000000\n")
-    monkeypatch.setattr(preflight, "_MEMINFO", meminfo)
-    monkeypatch.setattr(preflight, "_OWN_CGROUP", own)
-    monkeypatch.setattr(preflight, "_CGROUP", tmp_path)
-    assert preflight.available_memory() == 8000 * 1024
-    (group / "memory.max").write_text("max\n")
-    assert preflight.available_memory() == 8000 * 1024
-    (group / "memory.max").write_text("5000000\n")
-    assert preflight.available_memory() == 5_000_000 - (3_000_000 - 1_000_000)
-
-
-def test_memory_that_no_file_tells_is_not_invented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(name: str) -> int:
-        raise ValueError(name)
-
-    monkeypatch.setattr(preflight, "_MEMINFO", tmp_path / "none")
-    monkeypatch.setattr(preflight, "_OWN_CGROUP", tmp_path / "none")
-    monkeypatch.setattr(preflight.os, "sysconf", silent)
-    assert preflight.available_memory() is None
 
 
 @pytest.mark.parametrize("voxels", [100, 10_000, 10_001, 10**6])
