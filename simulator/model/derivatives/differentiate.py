@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from simulator.errors import ConfigError, RunStopped, TransformError, did_you_mean
+from simulator.materials import MaterialFunction, Parameter
 from simulator.model.build import Cell, build_cell
 from simulator.model.cell import C_E, STO, CellModel
 from simulator.model.derivatives.checkpoints import Again
@@ -147,7 +148,9 @@ def prepare(
         raise ConfigError("outputs is empty. Ask for something, for example VoltageAt([3600.0]).")
     asked = sorted({t for output in outputs for t in output.times() if t > 0.0})
     steps, times = check_arguments(cell, protocol, asked or None, None, rtol, 1)
-    fixed, leaves, keys = _leaves(cell, params, steps)
+    fixed, leaves, keys, functions = _leaves(cell, params, steps)
+    # the range of their data is asked for during the run
+    cell = dataclasses.replace(cell, parameters=cell.parameters | functions)
     return Problem(cell, fixed, tuple(steps), keys, outputs, times, rtol, options, adjoint_rtol), leaves
 
 
@@ -239,9 +242,9 @@ def _refuse_transforms(tree: Any) -> None:
 
 def _leaves(
     cell: Cell, params: Mapping[str, Any], steps: Sequence[Step]
-) -> tuple[CellModel, Leaves, tuple[tuple[int, str], ...]]:
-    """The fixed part of the model with these parameters, the leaves, and the keys of their numbers of the protocol; may
-    be traced."""
+) -> tuple[CellModel, Leaves, tuple[tuple[int, str], ...], dict[str, Parameter]]:
+    """The fixed part of the model with these parameters, the leaves, the keys of their numbers of the protocol, and the
+    material functions; may be traced."""
     overrides, fields, keys, values = {}, {}, [], []
     for name, value in params.items():
         if name.startswith("protocol."):
@@ -262,7 +265,8 @@ def _leaves(
         initial = initial.at[INITIAL[name], layers:].set(given)
     arrays, fixed = eqx.partition(varied.model, eqx.is_inexact_array)
     numbers = jnp.stack(values) if values else jnp.zeros(0)
-    return fixed, Leaves(arrays, initial, numbers), tuple(keys)
+    functions = {name: p for name, p in varied.parameters.items() if isinstance(p.value, MaterialFunction)}
+    return fixed, Leaves(arrays, initial, numbers), tuple(keys), functions
 
 
 def record(problem: Problem, leaves: Leaves, keeping: Keeping | None = None) -> Tape:
