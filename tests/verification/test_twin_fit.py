@@ -13,7 +13,7 @@ from simulator.workflows.fit.simulation import Simulation
 #: Chosen so that all five matter: each changes the curve by 15 to 40 mV for a factor e, all in another way.
 TRUTH = {
     "kinetics.j0_ref": 2.0,
-    "am.D_s": 3e-14,
+    "am.D_s": 8e-15,
     "electrolyte.kappa": 0.05,
     "electrolyte.D_e": 8e-12,
     "electrolyte.t_plus": 0.25,
@@ -32,9 +32,9 @@ NOISE = 2e-3  # [V]
 
 
 def cell_of(size, **values):
-    """Real particles in a binder that fills the rest, `size`^3 voxels of 1.5 um: 48 um thick with 32."""
+    """Real particles in a binder that fills the rest, `size`^3 voxels of 1 um."""
     stack = sim.load_electrode(
-        mesh_path("nmc532_film_64.tif"), labels={"pore": 0, "am": 1, "cbd": 2}, voxel_size=1.5e-6
+        mesh_path("nmc532_film_64.tif"), labels={"pore": 0, "am": 1, "cbd": 2}, voxel_size=1e-6
     )
     electrode = Electrode(stack.phase[:size, :size, :size], stack.voxel_size)
     return sim.build_cell(electrode, "nmc811_peo_60c", {"separator.layers": 8, "sto_init": 0.8} | values)
