@@ -15,7 +15,7 @@ TRUTH = {
     "kinetics.j0_ref": 2.0,
     "am.D_s": 8e-15,
     "electrolyte.kappa": 0.05,
-    "electrolyte.D_e": 8e-12,
+    "electrolyte.D_e": 2e-11,
     "electrolyte.t_plus": 0.25,
 }
 FACTOR = {
@@ -26,7 +26,7 @@ FACTOR = {
     "electrolyte.t_plus": 3.0,
 }
 #: Duration [s] and C-rate: charge, relaxation, a pulse that leaves the linear range of the kinetics, and on.
-PARTS = ((1200.0, 0.5), (600.0, 0.0), (60.0, -2.0), (300.0, 0.0), (1200.0, 0.25))
+PARTS = ((1200.0, 0.33), (600.0, 0.0), (60.0, -1.5), (300.0, 0.0), (1200.0, 0.2))
 AFTER = (1.0, 20.0, 200.0, 600.0)  # [s] after each change of the current, and at the end of each part
 NOISE = 2e-3  # [V]
 
