@@ -83,6 +83,8 @@ class Run:
             now = self.now
             step = self.steps[now.position].part(now.part, now.stopped)
             if step is None:
+                if self.tape is not None:
+                    self.tape.done = now.position + 1
                 self.now = dataclasses.replace(now, position=now.position + 1, part=0, stopped=False)
                 continue
             leg = Leg.of(step, self.cell, now.voltage_begin if now.begun else now.state.voltage)
@@ -293,7 +295,8 @@ class Run:
         self._commit(moment, size, step.error, newton, krylov, extremes)
         if self.tape is not None:
             cutoff = None if hit is None else hit.cutoff
-            self.tape.step(now, self.now, leg, size, target, cutoff, step, self.newton.mixed)
+            asked = bool(np.any(self.times == target))
+            self.tape.step(now, self.now, leg, size, target, cutoff, step, self.newton.mixed, asked)
         self._warn_outside_data()
         return hit
 

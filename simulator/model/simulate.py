@@ -50,6 +50,12 @@ def check_arguments(
     return steps, asked
 
 
+def facts_of(cell: Cell) -> tuple[object, ...]:
+    """What a run depends on beside the model of the cell, its `basis` and the protocol."""
+    names = ("voltage_limits", "sto_init", "electrolyte.c_e_max")
+    return (*(cell.value(name) for name in names), cell.theoretical_capacity)
+
+
 def simulate(
     cell: Cell,
     protocol: Protocol,
@@ -86,8 +92,7 @@ def simulate(
             *steps,
             cell.basis,
             *(repr(options.numerical()), asked.tolist(), fields, rtol, snapshots),
-            *(cell.value(name) for name in ("voltage_limits", "sto_init", "electrolyte.c_e_max")),
-            cell.theoretical_capacity,
+            *facts_of(cell),
         ),
     )
     if checkpoint is not None:

@@ -111,7 +111,8 @@ _Way = tuple[Met, float, bool, CutOff | None]
 @jax.tree_util.register_static  # it may be handed through JAX as it is
 class Tape:
     """The entries of a run, in order, and its `parts`; `initial` (4, nz, ny, nx) and `initial_side`: fields and states
-    of the side reactions that it began with; `kept`: where the stages of the entries are."""
+    of the side reactions that it began with; `kept`: where the stages of the entries are; `done`: steps of the protocol
+    that came to their end; `ended`: why the run did not, or empty."""
 
     def __init__(self, initial: Array, side: SideStates, cell: CellModel, kept: Stages | None = None) -> None:
         self.initial, self.initial_side = np.asarray(initial), side
@@ -120,7 +121,7 @@ class Tape:
         self._state: State | None = resting_state(jnp.asarray(initial), side, cell)  # before the next entry
         self.parts: list[Part] = []
         self.entries: list[Entry] = []
-        self.ended = ""
+        self.ended, self.done = "", 0
 
     def switch(self, now: Moment, since: float, refill: float, stage: Stage, mixed: bool) -> None:
         """Potentials were found for what is imposed from `now` on."""
@@ -138,13 +139,17 @@ class Tape:
         cutoff: CutOff | None,
         step: Step,
         mixed: bool,
+        asked: bool,
     ) -> None:
-        """A time step was accepted, on the way to `target` [s]; `cutoff`: what it ended on."""
+        """A time step was accepted, on the way to `target` [s], perhaps a time `asked` for; `cutoff`: what it ended
+        on."""
         since = before.t - before.begin
         if target == before.begin + leg.course.ends[before.piece]:
             met = Met.piece
         else:
-            met = Met.pulse if target == before.begin + leg.target(before.piece, since) else Met.asked
+            # a time asked for stays where it is, also where a pulse happens to be
+            pulse = not asked and target == before.begin + leg.target(before.piece, since)
+            met = Met.pulse if pulse else Met.asked
         reached = cutoff is None and after.t == target
         self._stepped(before, after, dt, (met, target, reached, cutoff), step, mixed)
 

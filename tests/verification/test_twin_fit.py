@@ -33,9 +33,7 @@ NOISE = 2e-3  # [V]
 
 def cell_of(size, **values):
     """Real particles in a binder that fills the rest, `size`^3 voxels of 1 um."""
-    stack = sim.load_electrode(
-        mesh_path("nmc532_film_64.tif"), labels={"pore": 0, "am": 1, "cbd": 2}, voxel_size=1e-6
-    )
+    stack = sim.load_electrode(mesh_path("nmc532_film_64.tif"), labels={"pore": 0, "am": 1, "cbd": 2}, voxel_size=1e-6)
     electrode = Electrode(stack.phase[:size, :size, :size], stack.voxel_size)
     return sim.build_cell(electrode, "nmc811_peo_60c", {"separator.layers": 8, "sto_init": 0.8} | values)
 

@@ -56,15 +56,26 @@ class Timetable:
 
     def __init__(self, steps: Sequence[Step], basis: Basis) -> None:
         self.steps, self.basis = list(steps), basis
+        self._kept: dict[Part, tuple[Course, bool]] = {}  # a profile has thousands of pieces: made once
 
     def course(self, part: Part, changes: Mapping[str, float] | None = None, voltage: float | None = None) -> Course:
         """The course of `part`, with `changes` of the numbers of its step, begun at another `voltage` [V]."""
+        if not changes and voltage is None:
+            return self._as_it_is(part)[0]
         step = self.steps[part.position]
         if changes:
             step = dataclasses.replace(step, **changes)  # type: ignore[type-var]
         single = step.part(part.number, part.stopped)
         assert single is not None
         return single.course(self.basis, part.voltage if voltage is None else voltage)
+
+    def _as_it_is(self, part: Part) -> tuple[Course, bool]:
+        """The course of `part`, and whether it depends on the voltage at its begin."""
+        if part not in self._kept:
+            here, there = (self.course(part, voltage=part.voltage + shift) for shift in (0.0, 1e-3))
+            same = here.ends == there.ends and here.imposed(0, 0.0) == there.imposed(0, 0.0)
+            self._kept[part] = here, not same
+        return self._kept[part]
 
     def slopes(self, part: Part, read: Callable[[Course], float]) -> tuple[dict[str, float], float]:
         """Derivatives of what `read` finds in the course of `part`: with respect to the numbers of its step, and to the
@@ -73,6 +84,8 @@ class Timetable:
             name: slope(lambda x, name=name: read(self.course(part, {name: x})), value)  # type: ignore[misc]
             for name, value in numbers(self.steps[part.position]).items()
         }
+        if not self._as_it_is(part)[1]:
+            return by_number, 0.0
         return by_number, slope(lambda v: read(self.course(part, voltage=v)), part.voltage)
 
 

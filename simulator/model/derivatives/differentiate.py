@@ -32,6 +32,20 @@ from simulator.model.tape import Tape
 from simulator.numerics.compilation import make_room_for_programs
 from simulator.protocol import Protocol, Step
 
+#: Parameters that change what a run is, beside the model that is differentiated: the limits that end it, what C means,
+#: the layers of the grid, the zero of the voltage. They belong to the cell.
+OF_THE_CELL = (
+    "am.density",
+    "am.sto_window",
+    "anode.kind",
+    "anode.potential",
+    "electrolyte.c_e_max",
+    "electrolyte.kind",
+    "nominal_specific_capacity",
+    "separator.layers",
+    "separator.thickness",
+    "voltage_limits",
+)
 #: Initial fields of the electrode that may be given: name -> (index, unit).
 INITIAL = {"initial.sto": STO, "initial.c_e": C_E}
 
@@ -254,6 +268,10 @@ def _leaves(
             fields[name] = jnp.asarray(value, float)
         elif name.startswith("initial."):
             raise ConfigError(f"Unknown initial field {name!r}." + did_you_mean(name, INITIAL))
+        elif name in OF_THE_CELL:
+            raise ConfigError(
+                f"{name} is fixed when a cell is built. Give it to build_cell, not as one of the parameters."
+            )
         else:
             overrides[name] = value
     varied = build_cell(cell.electrode, cell.parameters, overrides) if overrides else cell

@@ -61,8 +61,10 @@ def at_time(tape: Tape, t: float) -> int:
 def ends_of_step(tape: Tape, position: int) -> int:
     """The last entry of the step at `position`."""
     found = [k for k, entry in enumerate(tape.entries) if tape.parts[entry.part].position == position]
-    if not found:
-        raise RunStopped(f"The run ended before step {position + 1} of the protocol, which an output asks for.")
+    if not found or position >= tape.done:
+        raise RunStopped(
+            f"The run ended before the end of step {position + 1} of the protocol, which an output asks for."
+        )
     return found[-1]
 
 
@@ -137,7 +139,11 @@ class _Moment(Output):
 
     def moments(self, tape: Tape) -> list[int]:
         """The one moment."""
-        return [len(tape.entries) - 1 if self.t is None else at_time(tape, self.times()[0])]
+        if self.t is not None:
+            return [at_time(tape, self.times()[0])]
+        if tape.ended:
+            raise RunStopped("The run did not come to its end, which an output asks for. Give it a time.")
+        return [len(tape.entries) - 1]
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ class Replay:
                 self._accept(entry, dt, self._try(dt))
             else:
                 self._accept(entry, *self._to_cutoff(entry, dt))
-        self.new.end()
+        self.new.done = self.old.done
+        self.new.end(self.old.ended)
         return self.new
 
     @property

@@ -134,7 +134,9 @@ class Forward:
             if entry.part != part:
                 part, now = entry.part, [m._replace(begin=m.t, opened=m.voltage) for m in now]
             if isinstance(entry, Switched):
-                now = self._switch(k, entry, now, k in views)
+                # the voltage of a part that ends at its switch is where the next one begins
+                last = k + 1 < len(self.tape.entries) and self.tape.entries[k + 1].part != entry.part
+                now = self._switch(k, entry, now, k in views or last)
             else:
                 now = self._step(k, entry, now)
             if k in views:
