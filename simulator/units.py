@@ -78,7 +78,9 @@ DIMENSIONS: dict[str, Dimension] = {
     "area": Dimension(
         "m2", "m2", "m2, cm2, mm2", "'1.13 cm2'", {"m2": Unit(), "cm2": Unit(-4), "mm2": Unit(-6), "um2": Unit(-12)}
     ),
-    "mass": Dimension("kg", "kg", "kg, g, mg", "'12 mg'", {"kg": Unit(), "g": Unit(-3), "mg": Unit(-6), "ug": Unit(-9)}),
+    "mass": Dimension(
+        "kg", "kg", "kg, g, mg", "'12 mg'", {"kg": Unit(), "g": Unit(-3), "mg": Unit(-6), "ug": Unit(-9)}
+    ),
     "capacity": Dimension(
         "Ah", "Ah", "Ah, mAh", "'5 mAh'", {**_names("Ah", "A h"), **_names("mAh", "mA h", power=-3), "uAh": Unit(-6)}
     ),

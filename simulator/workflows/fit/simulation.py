@@ -25,8 +25,7 @@ class Simulation:
     """A `Forward` model: `cell`, driven by the current of each of `experiments`, with fitted `parameters`.
 
     A parameter is named as in `evaluate`; with '@' and the label of an experiment behind it, it is one of that
-    experiment alone ('sto_init@discharge'). `store`: folder in which evaluations are kept (None: nowhere): one that is
-    asked for again, also by a later process with the same problem, is read from there.
+    experiment alone ('sto_init@discharge').
 
     **Errors:** ConfigError, before anything is compiled.
     """
@@ -39,7 +38,6 @@ class Simulation:
         *,
         rtol: float = 1e-3,
         options: SolverOptions | None = None,
-        store: Path | None = None,
     ) -> None:
         check_labels(experiments)
         self.cell, self.rtol, self.options = cell, rtol, options or SolverOptions()
@@ -50,11 +48,10 @@ class Simulation:
         _check_bounds(cell, parameters, self.names)
         self.curves = [follow(e, cell, self.of_curve(e.name, start)) for e in experiments]
         self._store: _Store | None = None
-        if store is not None:
-            self.keep_in(store)
 
     def keep_in(self, folder: Path) -> None:
-        """Keep evaluations in `folder`, and take from there those that it has of this very problem."""
+        """Keep evaluations in `folder`. One that is asked for again, also by a later process with the same problem, is
+        read from there."""
         self._store = _Store(folder, self._identity())
 
     def _refuse_overlaps(self, experiments: Sequence[Experiment]) -> None:
