@@ -123,6 +123,7 @@ def _draw_profile(panel: Axes, profile: ProfileCurve) -> None:
     top = 1.5 * profile.threshold
     panel.axvspan(profile.lower, profile.upper, color=SKY, alpha=0.3, lw=0)
     panel.axhline(profile.threshold, color=RED, lw=0.8, ls="--")
+    panel.text(0.985, profile.threshold, "95 %", transform=panel.get_yaxis_transform(), ha="right", va="bottom", size=6)
     panel.plot(*_smooth(profile), color=BLUE, lw=1.0)
     panel.plot(profile.values[known], profile.excess[known], color=BLUE, marker="o", ms=3.0, ls="")
     panel.plot([profile.best], [0.0], color=BLACK, marker="|", ms=9.0, ls="", clip_on=False)

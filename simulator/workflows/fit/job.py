@@ -14,6 +14,7 @@ from rich.console import Console
 from simulator.errors import ConfigError
 from simulator.io.atomic import replaced
 from simulator.io.measured import MeasuredCurve, read_curve
+from simulator.materials.parameter_sets import SPECS
 from simulator.model import Cell, SolverOptions, build_cell
 from simulator.model.simulate import check_arguments
 from simulator.protocol import parse_protocol
@@ -125,6 +126,9 @@ def _fit(
     elif problem.profile or problem.next:
         cure = " Raise max_evaluations." if status == "max_evaluations" else ""
         notes.print(f"\nprofile and next are left for a fit that has converged.{cure}", soft_wrap=True)
+    shared = [f"cell.{name}={value:.6g}" for name, value in found.values.items() if name in SPECS]
+    if shared:
+        notes.print(f"\nto run with it: {' '.join(shared)}", soft_wrap=True)
     if status in ("interrupted", "max_evaluations"):
         notes.print("The same command goes on from here.")
     console.print(f"\nfiles: {folder}", soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, did_you_mean
 from simulator.materials.parameter_sets import SPECS
 from simulator.units import Unit, known_unit, parse_parameter, split_quantity
 from simulator.workflows.fit.parameters import FitParameter, Prior
@@ -17,7 +17,10 @@ _INITIAL = {"initial.sto": "-", "initial.c_e": "mol/m3"}
 
 def fit_parameter(name: str, given: "FitParameterConfig") -> FitParameter:
     """`given` with all numbers in SI. **Errors:** ConfigError."""
-    place, si = f"parameters.{name}", unit_of(name)
+    place, base = f"parameters.{name}", name.partition("@")[0]
+    if not base.startswith(("initial.", "protocol.", *SPECS)):  # those are told apart where the cell is built
+        raise ConfigError(f"parameters: {base!r} is not a parameter.{did_you_mean(base, SPECS)}")
+    si = unit_of(name)
     start, lower, upper = (_number(f"{place}.{key}", getattr(given, key), si) for key in ("start", "lower", "upper"))
     found = FitParameter(name, start, lower, upper, given.log)
     if given.prior is None:
