@@ -19,3 +19,7 @@ PORE_PLACES = ("random", "surface", "away")
 DECOMPOSITION_LAWS = ("none", "delithiation", "shifted_onset", "reaction_energy")
 #: most voxels of an electrode that is made or resampled here: some 30 GB of memory
 MAX_VOXELS = 500_000_000
+
+#: How a fit goes to its minimum, and how it counts large deviations.
+FIT_METHODS = ("least_squares", "l-bfgs-b")
+FIT_LOSSES = ("linear", "soft_l1", "huber", "cauchy")

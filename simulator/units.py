@@ -75,6 +75,15 @@ DIMENSIONS: dict[str, Dimension] = {
             **_names("h", "hr", "hour", "hours", factor=3600.0),
         },
     ),
+    "area": Dimension(
+        "m2", "m2", "m2, cm2, mm2", "'1.13 cm2'", {"m2": Unit(), "cm2": Unit(-4), "mm2": Unit(-6), "um2": Unit(-12)}
+    ),
+    "mass": Dimension(
+        "kg", "kg", "kg, g, mg", "'12 mg'", {"kg": Unit(), "g": Unit(-3), "mg": Unit(-6), "ug": Unit(-9)}
+    ),
+    "capacity": Dimension(
+        "Ah", "Ah", "Ah, mAh", "'5 mAh'", {**_names("Ah", "A h"), **_names("mAh", "mA h", power=-3), "uAh": Unit(-6)}
+    ),
     "voltage": Dimension("V", "volts", "V, mV", "'4.2 V'", {**_names("V", "volt", "volts"), **_powers(mV=-3)}),
     "temperature": Dimension(
         "K",

@@ -20,6 +20,7 @@ COMMANDS = {
     "effective": ("simulator.cli.effective", "effective conductivity and tortuosity factor of a phase of an image"),
     "sweep": ("simulator.cli.sweep", "table and pictures of a sweep of runs (voxelyte run -m)"),
     "sensitivity": ("simulator.cli.sensitivity", "where more contact would pay: capacity gained at every live face"),
+    "fit": ("simulator.cli.fit", "parameters of a cell from measured curves, and how well they are known"),
     "view": ("simulator.cli.view", "pictures, movies and interactive pages of a run"),
     "report": ("simulator.cli.report", "one page with everything about a run, to read, print and share"),
     "compare": ("simulator.cli.compare", "several runs: one figure, a table, and the settings that differ"),

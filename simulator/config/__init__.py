@@ -1,6 +1,7 @@
 """Configuration: typed groups, checked before anything is compiled."""
 
 from simulator.config.compose import load, to_yaml
+from simulator.config.fit import FitConfig, load_fit
 from simulator.config.schema import (
     FIELDS,
     CellConfig,
@@ -18,6 +19,7 @@ __all__ = [
     "FIELDS",
     "CellConfig",
     "EffectiveConfig",
+    "FitConfig",
     "GenerateConfig",
     "GeometryConfig",
     "OutputConfig",
@@ -26,5 +28,6 @@ __all__ = [
     "SegmentConfig",
     "SolverConfig",
     "load",
+    "load_fit",
     "to_yaml",
 ]

@@ -279,7 +279,7 @@ def _load_again(parsed: Sequence[Override], base: Path, chosen: set[str]) -> Run
     try:
         with composing():
             composed = compose("config", overrides=choices if "geometry" in chosen else [OWN_IMAGE, *choices])
-        for group, values in _relocated(stored, base.parent).items():
+        for group, values in relocated(stored, base.parent).items():
             if group in chosen:
                 continue  # another choice takes the place of the stored one
             for key, value in values.items() if isinstance(values, dict) else ():
@@ -308,13 +308,13 @@ def _load_again(parsed: Sequence[Override], base: Path, chosen: set[str]) -> Run
         raise ConfigError(_explain(error)) from error
 
 
-def _relocated(value: Any, folder: Path) -> Any:
+def relocated(value: Any, folder: Path) -> Any:
     """A stored configuration with the paths that are relative to its `folder` made usable from here."""
     if isinstance(value, dict):
-        moved = {key: _relocated(part, folder) for key, part in value.items()}
+        moved = {key: relocated(part, folder) for key, part in value.items()}
         return moved | ({"dir": str(folder)} if moved.get("dir") == "." else {})
     if isinstance(value, list):
-        return [_relocated(part, folder) for part in value]
+        return [relocated(part, folder) for part in value]
     if isinstance(value, str) and Path(value).suffix and (folder / value).exists():
         return str(folder / value)
     if isinstance(value, str):  # of a protocol

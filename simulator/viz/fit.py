@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -75,6 +76,82 @@ def plot_fit(path: str | os.PathLike[str], curves: Sequence[FittedCurve], way: M
             parameters.legend(loc="best", fontsize=6)
         figure.align_ylabels()
         return save(figure, path)
+
+
+class ProfileCurve(NamedTuple):
+    """`excess` (p,): chi2 above its minimum at `values` of a parameter, NaN where runs stop; `threshold`: at the ends
+    of the interval `lower` to `upper`, each of them an end only if `closed` says so; `logarithmic`: how it was fitted;
+    `best`: the fitted value."""
+
+    name: str
+    values: np.ndarray
+    excess: np.ndarray
+    threshold: float
+    lower: float
+    upper: float
+    closed: tuple[bool, bool]
+    best: float
+    logarithmic: bool
+
+
+#: Panels of a row.
+_ROW = 3
+
+
+def plot_profiles(path: str | os.PathLike[str], profiles: Sequence[ProfileCurve]) -> Path:
+    """A panel for each parameter: chi2 above its minimum, the threshold, and the interval, shaded; an arrow where an
+    end is open.
+
+    **Errors:** ConfigError for an unknown extension.
+    """
+    columns = min(len(profiles), _ROW)
+    rows = -(-len(profiles) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(0.4 + 2.4 * columns, 0.2 + 2.1 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel, profile in zip(panels, profiles, strict=False):
+            _draw_profile(panel, profile)
+        for panel in panels[len(profiles) :]:
+            panel.set_visible(False)
+        for panel in panels[: len(profiles) : columns]:
+            panel.set_ylabel(r"$\chi^2 - \chi^2_\mathrm{min}$")
+        return save(figure, path)
+
+
+def _draw_profile(panel: Axes, profile: ProfileCurve) -> None:
+    known = np.isfinite(profile.excess)
+    top = 1.5 * profile.threshold
+    panel.axvspan(profile.lower, profile.upper, color=SKY, alpha=0.3, lw=0)
+    panel.axhline(profile.threshold, color=RED, lw=0.8, ls="--")
+    panel.text(0.985, profile.threshold, "95 %", transform=panel.get_yaxis_transform(), ha="right", va="bottom", size=6)
+    panel.plot(*_smooth(profile), color=BLUE, lw=1.0)
+    panel.plot(profile.values[known], profile.excess[known], color=BLUE, marker="o", ms=3.0, ls="")
+    panel.plot([profile.best], [0.0], color=BLACK, marker="|", ms=9.0, ls="", clip_on=False)
+    stopped = profile.values[~known]
+    panel.plot(stopped, np.full(stopped.size, 0.97 * top), color=RED, marker="x", ms=4.0, ls="")
+    for closed, end, arrow in zip(profile.closed, (profile.lower, profile.upper), ("<", ">"), strict=True):
+        if not closed:
+            panel.plot([end], [0.5 * top], color=BLACK, marker=arrow, ms=5.0, ls="", clip_on=False)
+    low, high = float(profile.values.min()), float(profile.values.max())
+    if profile.logarithmic and high > 5.0 * low:
+        panel.set_xscale("log")
+    else:
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    panel.set(xlabel=profile.name, ylim=(-0.05 * top, top))
+    panel.set_title(
+        f"{'' if profile.closed[0] else '< '}{profile.lower:.4g} to "
+        f"{'' if profile.closed[1] else '> '}{profile.upper:.4g}"
+    )
+
+
+def _smooth(profile: ProfileCurve) -> tuple[np.ndarray, np.ndarray]:
+    """Straight lines between the signed roots of the points, in the fitted scale: parabolas where chi2 is one."""
+    known = np.isfinite(profile.excess)
+    values, excess = profile.values[known], profile.excess[known]
+    x = np.log(values) if profile.logarithmic else values
+    roots = np.sign(values - profile.best) * np.sqrt(np.maximum(excess, 0.0))
+    fine = np.unique(np.concatenate([x, np.linspace(x[0], x[-1], 200)]))
+    return np.exp(fine) if profile.logarithmic else fine, np.interp(fine, x, roots) ** 2
 
 
 def _label(curve: FittedCurve) -> str:

@@ -36,6 +36,8 @@ _KEY = re.compile(r"( *)(\w+):\s*(.*)")
 _OPTION = re.compile(r'add_argument\(\s*(?:"-\w",\s*)?"(--[a-z][a-z-]*)"')
 #: in the source of commands whose words are settings `group.key=value`; those of all others are files
 _SETTINGS = '"overrides"'
+#: in the source of those that begin with a file
+_FILE_FIRST = '"FIT.yaml KEY=VALUE"'
 _SWITCH = ("true", "false")
 
 
@@ -58,7 +60,8 @@ def candidates(words: Sequence[str], commands: Mapping[str, tuple[str, str]]) ->
     source = _source("cli", commands[command][0].rpartition(".")[2])
     if word.startswith("-"):
         return _starting(command_options(source), word)
-    if _SETTINGS not in source:
+    file_missing = _FILE_FIRST in source and all("=" in w or w.startswith("-") for w in before)
+    if _SETTINGS not in source or (file_missing and "=" not in word):
         return [FILES]
     swept = {"-m", "--multirun"} & {*before}
     return sorted({*_settings(word), *(_launchers(word) if swept else ())})

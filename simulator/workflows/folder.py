@@ -238,13 +238,13 @@ def portable(config: "RunConfig", folder: Path) -> dict[str, Any]:
     for key in ("path", "particles"):
         path = getattr(config.geometry, key)
         if path is not None and not path.startswith(MESH_PREFIX):
-            values["geometry"][key] = _nearby(image_path(path), folder)
-    values["cell"] = _map_tables(values["cell"], lambda table: _nearby(table, folder))
-    values["protocol"]["steps"] = _map_profiles(values["protocol"]["steps"], lambda file: _nearby(file, folder))
+            values["geometry"][key] = nearby(image_path(path), folder)
+    values["cell"] = _map_tables(values["cell"], lambda table: nearby(table, folder))
+    values["protocol"]["steps"] = _map_profiles(values["protocol"]["steps"], lambda file: nearby(file, folder))
     return values
 
 
-def _nearby(path: Path, folder: Path) -> str:
+def nearby(path: Path, folder: Path) -> str:
     """`path` relative to `folder`. One that climbs far up would spell out folders of this machine: its name alone."""
     relative = os.path.relpath(path, folder)
     return relative if relative.count("..") <= 2 else path.name

@@ -10,6 +10,7 @@ from simulator.errors import ConfigError
 from simulator.workflows.fit.data import Data
 from simulator.workflows.fit.information import Information, information, of_bounds
 from simulator.workflows.fit.parameters import FitParameter
+from simulator.workflows.fit.result import aligned
 
 
 @dataclass(frozen=True)
@@ -113,3 +114,20 @@ def _ranked(known: Information, parameters: Sequence[FitParameter], name: str, n
     gain = (after + bounds).log_det() - (known + bounds).log_det()
     std = dict(zip((p.name for p in parameters), map(float, after.std), strict=True))
     return Ranked(name, gain if math.isfinite(gain) else 0.0, std, after.rank)
+
+
+def ranking_table(ranked: Sequence[Ranked], parameters: Sequence[FitParameter]) -> list[str]:
+    """Lines for a terminal: gain, what is left of the volume of the confidence ellipsoid, expected standard errors."""
+    names = [p.name for p in parameters]
+    rows = [("next experiment", "gain", "volume left", *(f"std. error of {name}" for name in names))]
+    for r in ranked:
+        std = [_expected(p, r.std[p.name]) for p in parameters]
+        rows.append((r.name, f"{r.gain:.3g}", f"{100.0 * math.exp(-0.5 * r.gain):.3g} %", *std))
+    return aligned(rows)
+
+
+def _expected(parameter: FitParameter, std: float) -> str:
+    """A standard error in the fitted scale as a text."""
+    if not math.isfinite(std):
+        return "unknown"
+    return f"{100.0 * std:.2g} %" if parameter.log else f"{std * parameter.width:.2g}"

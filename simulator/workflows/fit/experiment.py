@@ -90,7 +90,7 @@ def _check_voltages(name: str, curve: MeasuredCurve, cell: Cell) -> None:
         k = int(outside[0])
         raise ConfigError(
             f"{name}: {curve.voltage[k]:.4g} V at {curve.time[k]:g} s lies outside the safety limits [{low:g}, "
-            f"{high:g}] V of the cell. Widen voltage_limits, or cut the curve with between()."
+            f"{high:g}] V of the cell. Widen voltage_limits, or leave such rows out with begin and end."
         )
 
 

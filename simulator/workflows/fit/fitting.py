@@ -17,7 +17,7 @@ from simulator.model import Cell, SolverOptions, build_cell
 from simulator.model.derivatives import VoltageAt, sensitivities
 from simulator.model.simulate import simulate
 from simulator.protocol import Protocol
-from simulator.viz.fit import FittedCurve, plot_fit
+from simulator.viz.fit import FittedCurve, ProfileCurve, plot_fit, plot_profiles
 from simulator.workflows.fit.data import Data
 from simulator.workflows.fit.design import Candidate, Ranked, rank_experiments
 from simulator.workflows.fit.engine import minimise
@@ -30,6 +30,8 @@ from simulator.workflows.fit.simulation import DERIVATIVE_RTOL, Simulation
 
 #: Seconds between two pictures of a fit under way.
 DRAW_EVERY = 20.0
+#: Folder of kept evaluations, within that of the fit.
+EVALUATIONS = "evaluations"
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,38 @@ class Fit:
         """Curves, residuals, and the way of the fit, as a picture."""
         return plot_fit(path, self.curves(), _way(self.result.history))
 
+    def save_profiles(self, folder: str | Path, profiles: Sequence[Profile]) -> Path:
+        """`profile_NAME.csv` of each of `profiles`, and all of them as the picture `profiles.png`, in `folder`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        scales = {p.name: bool(p.log) for p in self.result.parameters}
+        curves = []
+        for profile in profiles:
+            excess = profile.chi2 - self.result.chi2
+            others = [name for name in self.values if name != profile.name]
+            columns = {name: np.array([o.get(name, np.nan) for o in profile.others]) for name in others}
+            write_table(
+                folder / f"profile_{_file_name(profile.name)}.csv",
+                {profile.name: profile.grid, "chi2": profile.chi2, "chi2 above minimum": excess, **columns},
+            )
+            closed = (profile.lower_end == "crossed", profile.upper_end == "crossed")
+            curves.append(
+                ProfileCurve(
+                    profile.name,
+                    profile.grid,
+                    excess,
+                    profile.threshold - self.result.chi2,
+                    profile.lower,
+                    profile.upper,
+                    closed,
+                    self.values[profile.name],
+                    scales[profile.name],
+                )
+            )
+        if curves:
+            plot_profiles(folder / "profiles.png", curves)
+        return folder
+
     def save(self, folder: str | Path) -> Path:
         """`fit.json`, `fit.txt`, `fit.png` and a CSV table of each curve, in `folder`."""
         folder = Path(folder)
@@ -156,10 +190,38 @@ def fit(
     **Errors:** ConfigError, before anything is compiled; RunStopped if the run at the start values stops.
     """
     parameters = check_parameters(parameters)
-    folder = None if save_to is None else Path(save_to)
-    store = None if folder is None else folder / "evaluations"
-    simulation = Simulation(cell, experiments, parameters, rtol=rtol, options=options, store=store)
+    simulation = Simulation(cell, experiments, parameters, rtol=rtol, options=options)
+    return fit_simulation(
+        simulation,
+        parameters,
+        method=method,
+        loss=loss,
+        max_evaluations=max_evaluations,
+        xtol=xtol,
+        ftol=ftol,
+        folder=None if save_to is None else Path(save_to),
+        report=report,
+        callback=callback,
+    )
+
+
+def fit_simulation(
+    simulation: Simulation,
+    parameters: Sequence[FitParameter],
+    *,
+    method: str,
+    loss: str,
+    max_evaluations: int,
+    xtol: float,
+    ftol: float,
+    folder: Path | None = None,
+    report: Callable[[str], None] | None = None,
+    callback: Callable[[Evaluation], None] | None = None,
+) -> Fit:
+    """The fit of `simulation`, which was made with `parameters`; all else as in `fit`."""
     data, history, drawn = simulation.data, [], -math.inf
+    if folder is not None:
+        simulation.keep_in(folder / EVALUATIONS)
 
     def after(evaluation: Evaluation) -> None:
         nonlocal drawn

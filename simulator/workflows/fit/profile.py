@@ -34,6 +34,28 @@ class Profile:
     upper_end: str
     note: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """The interval in words."""
+        low = f"from {self.lower:.4g}" if self.lower_end == "crossed" else f"from below {self.lower:.4g}"
+        high = f"to {self.upper:.4g}" if self.upper_end == "crossed" else f"to above {self.upper:.4g}"
+        open_ends = [
+            f" The {side} end: {_WHY[end]}."
+            for side, end in (("lower", self.lower_end), ("upper", self.upper_end))
+            if end in _WHY
+        ]
+        note = f" {self.note}" if self.note else ""
+        return f"{self.name}: 95 % {low} {high}.{''.join(open_ends)}{note}"
+
+
+#: why an interval has no end
+_WHY = {
+    "open": "not within the bounds",
+    "stopped": "beyond it the runs stop",
+    "unfinished": "not within the points of the profile",
+    "interrupted": "interrupted before it was met",
+}
+
 
 def profile_likelihood(
     forward: Forward,

@@ -152,7 +152,7 @@ class FitResult:
             points = int((self.data.used & (np.asarray(self.data.curve) == k)).sum())
             curves.append((label, _number(self.rms[label], 3), str(points)))
         end = f"{self.message} ({self.status}, {self.evaluations} evaluations, reduced chi2 {self.reduced_chi2:.3g})"
-        return "\n".join([*_aligned(rows), "", *_aligned(curves), "", end, *self.notes])
+        return "\n".join([*aligned(rows), "", *aligned(curves), "", end, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays by point, for JSON; None where a number is not finite."""
@@ -207,7 +207,8 @@ def _number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if math.isfinite(value) else "unknown"
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows of a table as lines: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:

@@ -26,8 +26,7 @@ class Simulation:
     """A `Forward` model: `cell`, driven by the current of each of `experiments`, with fitted `parameters`.
 
     A parameter is named as in `evaluate`; with '@' and the label of an experiment behind it, it is one of that
-    experiment alone ('sto_init@discharge'). `store`: folder in which evaluations are kept (None: nowhere): one that is
-    asked for again, also by a later process with the same problem, is read from there.
+    experiment alone ('sto_init@discharge').
 
     **Errors:** ConfigError, before anything is compiled.
     """
@@ -40,7 +39,6 @@ class Simulation:
         *,
         rtol: float = 1e-3,
         options: SolverOptions | None = None,
-        store: Path | None = None,
     ) -> None:
         check_labels(experiments)
         self.cell, self.rtol, self.options = cell, rtol, options or SolverOptions()
@@ -50,7 +48,12 @@ class Simulation:
         start = {p.name: p.start for p in parameters}
         _check_bounds(cell, parameters, self.names)
         self.curves = [follow(e, cell, self.of_curve(e.name, start)) for e in experiments]
-        self._store = None if store is None else _Store(store, self._identity())
+        self._store: _Store | None = None
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep evaluations in `folder`. One that is asked for again, also by a later process with the same problem, is
+        read from there."""
+        self._store = _Store(folder, self._identity())
 
     def _refuse_overlaps(self, experiments: Sequence[Experiment]) -> None:
         for experiment in experiments:
@@ -90,15 +93,12 @@ class Simulation:
         """Voltages (m,) and their Jacobian (m, n), by forward sensitivities."""
         if self._store is None:
             return self._rows(values)
-        kept = self._store.read(values)
+        kept = self._store.read("rows", values)
         if kept is not None:
-            return kept
-        try:
+            return kept["prediction"], kept["jacobian"]
+        with self._store.stops("rows", values):
             prediction, jacobian = self._rows(values)
-        except RunStopped as stop:
-            self._store.write(values, stopped=np.asarray(str(stop)))
-            raise
-        self._store.write(values, prediction=prediction, jacobian=jacobian)
+        self._store.write("rows", values, prediction=prediction, jacobian=jacobian)
         return prediction, jacobian
 
     def _rows(self, values: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -126,6 +126,20 @@ class Simulation:
         self, values: dict[str, float], weights_fn: Callable[[np.ndarray], np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Voltages (m,) and J^T w (n,), by one adjoint sweep for each curve."""
+        if self._store is None:
+            prediction, _, gradient = self._pull_back(values, weights_fn)
+            return prediction, gradient
+        kept = self._store.read("gradient", values)
+        if kept is not None and np.array_equal(weights_fn(kept["prediction"]), kept["weights"]):
+            return kept["prediction"], kept["gradient"]
+        with self._store.stops("gradient", values):
+            prediction, weights, gradient = self._pull_back(values, weights_fn)
+        self._store.write("gradient", values, prediction=prediction, weights=weights, gradient=gradient)
+        return prediction, gradient
+
+    def _pull_back(
+        self, values: dict[str, float], weights_fn: Callable[[np.ndarray], np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         predictions, backs = [], []
         for curve in self.curves:
             outputs = [VoltageAt(curve.times)]
@@ -145,7 +159,7 @@ class Simulation:
             for k, (base, own) in enumerate(self.names):
                 if own in (None, curve.name):
                     gradient[k] += float(found[base])
-        return np.concatenate(predictions), gradient
+        return np.concatenate(predictions), weights, gradient
 
     def _how(self, tolerance: str) -> dict:
         return {"rtol": self.rtol, "options": self.options, tolerance: DERIVATIVE_RTOL}
@@ -197,20 +211,30 @@ class _Store:
         self.folder, self.identity = folder, identity
         folder.mkdir(parents=True, exist_ok=True)
 
-    def _path(self, values: Mapping[str, float]) -> Path:
+    def _path(self, kind: str, values: Mapping[str, float]) -> Path:
         exact = {name: float(value).hex() for name, value in values.items()}
-        return self.folder / f"{hashlib.sha256(f'{self.identity}{exact}'.encode()).hexdigest()[:24]}.npz"
+        return self.folder / f"{kind}-{hashlib.sha256(f'{self.identity}{exact}'.encode()).hexdigest()[:24]}.npz"
 
-    def read(self, values: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray] | None:
-        """Prediction and Jacobian; RunStopped if that is what happened; None if they are not there."""
-        path = self._path(values)
+    def read(self, kind: str, values: Mapping[str, float]) -> dict[str, np.ndarray] | None:
+        """What was written; RunStopped if that is what happened; None if it is not there."""
+        path = self._path(kind, values)
         if not path.is_file():
             return None
         with np.load(path) as found:
-            if "stopped" in found:
-                raise RunStopped(str(found["stopped"]))
-            return found["prediction"], found["jacobian"]
+            kept = dict(found)
+        if "stopped" in kept:
+            raise RunStopped(str(kept["stopped"]))
+        return kept
 
-    def write(self, values: Mapping[str, float], **found: np.ndarray) -> None:
-        with replaced(self._path(values)) as temporary, temporary.open("wb") as file:
+    @contextmanager
+    def stops(self, kind: str, values: Mapping[str, float]) -> Iterator[None]:
+        """Keeps that a run stops, and why."""
+        try:
+            yield
+        except RunStopped as stop:
+            self.write(kind, values, stopped=np.asarray(str(stop)))
+            raise
+
+    def write(self, kind: str, values: Mapping[str, float], **found: np.ndarray) -> None:
+        with replaced(self._path(kind, values)) as temporary, temporary.open("wb") as file:
             np.savez(file, **found)  # type: ignore[arg-type]

@@ -66,6 +66,8 @@ def test_options_are_those_of_the_command(command: str) -> None:
         (["run", "hydra"], []),
         (["run", "-m", "hydra/launcher=local"], ["hydra/launcher=local_cpu", "hydra/launcher=local_gpu"]),
         (["run", "-m", "hydra.launcher.part"], ["hydra.launcher.partition="]),
+        (["fit", ""], [FILES]),
+        (["fit", "fit.yaml", "solver.prec"], ["solver.precision="]),
         (["sweep", ""], [FILES]),
         (["view", ""], [FILES]),
         (["view", "a", "--field", "phi"], ["phi_e", "phi_s"]),
