@@ -17,6 +17,8 @@ CURRENT_UNITS = ("A", "A/m2", "C", "mA/g")
 _PLAUSIBLE = (-1.0, 10.0)
 _EVENLY = ("time", "charge")
 _FEWEST = 3
+#: Changes of the current beyond this share of the largest are jumps, and so many rows on either side are neighbours.
+_STILL, _BESIDE = 0.05, 2
 
 
 def row_number(row: int) -> str:
@@ -144,8 +146,9 @@ class MeasuredCurve:
         """Some of the rows, unchanged; the first and the last always.
 
         With `tolerance` [V]: about as few rows as keep the straight lines between them within it of every voltage left
-        out; with `rows` alone: so many rows, each where those lines are farthest off; with `evenly`, "time" or
-        "charge": those nearest to so many points at equal distances (two points may share a row).
+        out; with `rows` alone: so many rows, each where the mean of its neighbours is farthest off those lines (not the
+        row itself: chosen for their own deviation, rows would be those with the largest noise); with `evenly`, "time"
+        or "charge": those nearest to so many points at equal distances (two points may share a row).
 
         The rows are for comparing voltages, each with its `weights`. Take the current that drives a simulation
         (`profile_from_current`) from the curve with all rows: charge between rows that were left out would be lost.
@@ -166,13 +169,33 @@ class MeasuredCurve:
         if evenly is not None:
             assert rows is not None
             return self._rows(self._even_rows(rows, evenly))
-        chosen, off = _best_rows(self.time, self.voltage, tolerance or 0.0, len(self) if rows is None else rows)
+        voltage = self._without_itself() if tolerance is None else self.voltage
+        chosen, off = _best_rows(self.time, voltage, tolerance or 0.0, len(self) if rows is None else rows)
         if tolerance is not None and off > tolerance:
             raise ConfigError(
                 f"resampled: {rows} rows keep the voltage within {off:.3g} V, not {tolerance:g} V. Allow more rows or "
                 "a larger tolerance."
             )
         return self._rows(chosen)
+
+    def _without_itself(self) -> np.ndarray:
+        """The voltage of each row as its neighbours have it, up to two on either side, as straight lines in time; where
+        the current jumps or the cycler went on, those of the row's own side alone. (rows,)"""
+        size = np.abs(self.current).max()
+        jumps = np.abs(np.diff(self.current)) > _STILL * size if size > 0 else np.zeros(len(self) - 1, bool)
+        if self.step is not None:
+            jumps |= np.diff(self.step) != 0
+        part = np.append(0, np.cumsum(jumps))
+        found = self.voltage.copy()
+        for k in range(len(self)):
+            near = [
+                i for i in range(max(k - _BESIDE, 0), min(k + _BESIDE + 1, len(self))) if i != k and part[i] == part[k]
+            ]
+            if len(near) >= 2:
+                t, v = self.time[near] - self.time[k], self.voltage[near]
+                slope = np.dot(t - t.mean(), v - v.mean()) / np.dot(t - t.mean(), t - t.mean())
+                found[k] = v.mean() - slope * t.mean()
+        return found
 
     def _even_rows(self, rows: int, evenly: str) -> np.ndarray:
         x = self.time

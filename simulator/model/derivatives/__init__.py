@@ -1,6 +1,6 @@
 """Derivatives of whole runs: adjoint and tangents of the stored time steps."""
 
-from simulator.model.derivatives.differentiate import evaluate, sensitivities
+from simulator.model.derivatives.differentiate import OF_THE_CELL, evaluate, sensitivities
 from simulator.model.derivatives.outputs import (
     CapacityAt,
     DecomposedCharge,
@@ -14,6 +14,7 @@ from simulator.model.derivatives.outputs import (
 )
 
 __all__ = [
+    "OF_THE_CELL",
     "CapacityAt",
     "DecomposedCharge",
     "FieldAt",

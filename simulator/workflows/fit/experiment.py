@@ -10,6 +10,7 @@ import numpy as np
 
 from simulator.errors import ConfigError
 from simulator.io.measured import MeasuredCurve
+from simulator.io.measured.sign import check_sign
 from simulator.model import Cell, build_cell
 from simulator.protocol import ProfileStep
 from simulator.protocol.measured import profile_from_current
@@ -74,6 +75,7 @@ def follow(experiment: Experiment, cell: Cell, start: Mapping[str, float]) -> Fo
     _check_voltages(name, curve, cell)
     _check_charge(name, step, cell, start)
     _warn_of_temperature(name, curve, cell)
+    _warn_of_sign(name, curve)
     chosen = curve
     if experiment.rows < len(curve):
         chosen = curve.resampled(experiment.rows, evenly=experiment.evenly)
@@ -124,8 +126,29 @@ def _warn_of_temperature(name: str, curve: MeasuredCurve, cell: Cell) -> None:
         )
 
 
+def _warn_of_sign(name: str, curve: MeasuredCurve) -> None:
+    """A curve that was read has been checked, or somebody said so; one made of arrays has not."""
+
+    def fits(sign: float) -> bool:
+        try:
+            check_sign(name, curve.time, curve.voltage, sign * curve.current)
+        except ConfigError:
+            return False
+        return True
+
+    if not fits(1.0) and fits(-1.0):
+        warnings.warn(
+            f"{name}: the voltage falls where the current is positive, and rises where it is negative. Positive current "
+            "charges the cell: turn the sign if the curve has the other one.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
 def check_labels(experiments: Sequence[Experiment]) -> None:
     """**Errors:** ConfigError unless there is an experiment, and each has a name of its own."""
+    if isinstance(experiments, Experiment) or not all(isinstance(e, Experiment) for e in experiments):
+        raise ConfigError(f"experiments must be a list of Experiment, got {experiments!r:.80}.")
     names = [experiment.name for experiment in experiments]
     if not names:
         raise ConfigError("There is nothing to fit to: experiments is empty. Give at least one Experiment.")

@@ -13,10 +13,9 @@ import numpy as np
 from simulator.errors import ConfigError
 from simulator.io import write_table
 from simulator.io.atomic import replaced
-from simulator.model import Cell, SolverOptions, build_cell
-from simulator.model.derivatives import VoltageAt, sensitivities
-from simulator.model.simulate import simulate
-from simulator.protocol import Protocol
+from simulator.model import Cell, SolverOptions
+from simulator.model.derivatives import TimeAt, VoltageAt, evaluate, sensitivities
+from simulator.protocol import Protocol, parse_protocol
 from simulator.viz.fit import FittedCurve, ProfileCurve, plot_fit, plot_profiles
 from simulator.workflows.fit.data import Data
 from simulator.workflows.fit.design import Candidate, Ranked, rank_experiments
@@ -30,6 +29,8 @@ from simulator.workflows.fit.simulation import DERIVATIVE_RTOL, Simulation
 
 #: Seconds between two pictures of a fit under way.
 DRAW_EVERY = 20.0
+#: Up to this share of its duration the voltage of a next experiment is read.
+LAST = 0.99
 #: Folder of kept evaluations, within that of the fit.
 EVALUATIONS = "evaluations"
 
@@ -72,30 +73,23 @@ class Fit:
         if self.result.information is None:
             raise ConfigError("The fit ended before its derivatives were known. Fit again, with more evaluations.")
         noise = float(np.mean(np.asarray(self.result.data.sigma))) if sigma is None else sigma
-        shared = {
-            base: (k, name)
-            for k, (base, own) in enumerate(self.simulation.names)
-            if own is None
-            for name in [self.result.parameters[k].name]
-        }
-        params = {base: self.values[name] for base, (_, name) in shared.items()}
+        # position among the fitted parameters, by the name in `evaluate`
+        shared = {base: k for k, (base, own) in enumerate(self.simulation.names) if own is None}
+        params = {base: self.values[self.result.parameters[k].name] for base, k in shared.items()}
         cell, found = self.simulation.cell, []
+        rtol, options = self.simulation.rtol, self.simulation.options
         for label, protocol in protocols.items():
-            at_values = build_cell(cell.electrode, cell.parameters, params)
-            run = simulate(at_values, protocol, rtol=self.simulation.rtol, options=self.simulation.options)
-            times = np.linspace(0.0, run.time[-1], points + 1)[1:]
+            last = TimeAt(len(parse_protocol(protocol)))
+            (end,) = evaluate(params, cell, protocol, [last], rtol=rtol, options=options)
+            # not to the very end, which the times that are met on the way may shift a little
+            times = np.linspace(0.0, LAST * float(end), points + 1)[1:]
+            outputs = [VoltageAt(times)]
             _, (slopes,) = sensitivities(
-                params,
-                cell,
-                protocol,
-                [VoltageAt(times)],
-                rtol=self.simulation.rtol,
-                options=self.simulation.options,
-                tangent_rtol=DERIVATIVE_RTOL,
+                params, cell, protocol, outputs, rtol=rtol, options=options, tangent_rtol=DERIVATIVE_RTOL
             )
             jacobian = np.zeros((points, len(self.result.parameters)))
             for base, row in zip(sorted(params), slopes, strict=True):
-                jacobian[:, shared[base][0]] = row
+                jacobian[:, shared[base]] = row
             found.append(Candidate(label, jacobian, noise))
         return rank_experiments(self.result.information, self.result.parameters, self.values, found)
 

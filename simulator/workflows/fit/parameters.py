@@ -47,6 +47,8 @@ class FitParameter:
     def __post_init__(self) -> None:
         name = self.name
         for key in ("start", "lower", "upper"):
+            if not isinstance(getattr(self, key), int | float | np.number):
+                raise ConfigError(f"{key} of {name} must be a number in SI, got {getattr(self, key)!r}.")
             if not math.isfinite(getattr(self, key)):
                 raise ConfigError(
                     f"{key} of {name} must be a finite number, got {getattr(self, key)}. "
@@ -70,6 +72,8 @@ class FitParameter:
         if self.log is None:
             object.__setattr__(self, "log", self.lower > 0.0 and self.upper > SPAN * self.lower)
         if self.prior is not None:
+            if not isinstance(self.prior, Prior):
+                raise ConfigError(f"The prior of {name} must be a Prior(mean, std), got {self.prior!r}.")
             mean, std = self.prior.mean, self.prior.std
             if not (math.isfinite(mean) and math.isfinite(std) and std > 0.0):
                 raise ConfigError(

@@ -20,7 +20,8 @@ class Profile:
     `grid` (p,): its natural values, ascending; `chi2` (p,): NaN where runs stop; `others`: what the other parameters
     are there. `threshold`: chi2 at the ends of the 95 % interval `lower` to `upper`. `lower_end`, `upper_end`:
     "crossed", or why not: "open" (not within the bounds), "stopped" (the runs stop before), "unfinished" (not within
-    the points) or "interrupted". The interval then ends at the last point that is inside.
+    the points, or with others that had not settled) or "interrupted". The interval then ends at the last point that is
+    inside.
     """
 
     name: str
@@ -116,11 +117,20 @@ def profile_likelihood(
     values = np.array(sorted(found))
     chi2 = np.array([found[x][0] for x in values])
     ends = [_crossing(held, values, chi2, best, side, q, reason) for side, reason in zip((-1, 1), reasons, strict=True)]
+    for k, side in enumerate((-1, 1)):
+        if any(side * (x - best) > 0 for x in refit.unfinished):
+            ends[k] = ends[k][0], "unfinished"
     least = float(np.nanmin(chi2))
     note = ""
+    if refit.unfinished:
+        worst = ", ".join(f"{x:.5g}" for x in sorted(refit.unfinished))
+        note = (
+            f"At {name} = {worst} the others had not settled: chi2 is too high there and the interval too narrow. "
+            "Raise max_evaluations."
+        )
     if least < result.chi2 - 0.01 * q**2:
         x = float(values[np.nanargmin(chi2)])
-        note = f"A better fit than the result was found at {name} = {x:.5g}: fit again from there."
+        note = f"{note} A better fit than the result was found at {name} = {x:.5g}: fit again from there.".lstrip()
     return Profile(
         name,
         values,
@@ -154,7 +164,8 @@ def _outwards(refit: "_Refit", found: Found, best: float, side: float, bound: fl
     centre, limit = held.to_fitted(best), held.to_fitted(bound)
     inner, outer, floor = centre, math.nan, 0.0
     # the second step passes the threshold of a parabola
-    step = min(0.52 * q * refit.std, abs(limit - centre) / min(points, 4))
+    std = refit.std if math.isfinite(refit.std) else math.inf
+    step = min(0.52 * q * std, abs(limit - centre) / min(points, 4))
     for k in range(points):
         if math.isfinite(outer):
             u = 0.5 * (inner + outer)
@@ -215,6 +226,7 @@ class _Refit:
         self._forward, self._data, self._names = forward, result.data, [p.name for p in result.parameters]
         self._others = [p for p in result.parameters if p.name != held.name]
         self._method, self._limit, self._callback = method, max_evaluations, callback
+        self.unfinished: list[float] = []  # values at which the others had not settled: chi2 is too high there
 
     def at(self, value: float, others: dict[str, float]) -> tuple[float, dict[str, float]]:
         """(chi2, the others) with the parameter at `value`, starting from `others`; NaN and `others` if it stops."""
@@ -235,6 +247,8 @@ class _Refit:
             return math.nan, others
         if found.status == "interrupted":
             raise KeyboardInterrupt
+        if found.status != "converged":
+            self.unfinished.append(value)
         return found.chi2 + prior, found.values
 
 

@@ -4,16 +4,18 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from simulator.errors import ConfigError, RunStopped, did_you_mean
+from simulator.errors import ConfigError, ConvergenceError, RunStopped, did_you_mean
 from simulator.io.atomic import replaced
 from simulator.model import Cell, SolverOptions, build_cell
 from simulator.model.checkpoint import fingerprint
-from simulator.model.derivatives import VoltageAt, evaluate, sensitivities
+from simulator.model.derivatives import OF_THE_CELL, VoltageAt, evaluate, sensitivities
+from simulator.model.simulate import facts_of
 from simulator.workflows.fit.data import Data
 from simulator.workflows.fit.experiment import Experiment, Followed, check_labels, follow
 from simulator.workflows.fit.parameters import FitParameter
@@ -165,11 +167,13 @@ class Simulation:
         return {"rtol": self.rtol, "options": self.options, tolerance: DERIVATIVE_RTOL}
 
     def _identity(self) -> str:
-        """Of everything but the fitted values."""
-        facts = [
-            (c.name, fingerprint(c.cell.model, (c.steps, c.cell.basis)), c.times.tobytes().hex()) for c in self.curves
+        """Of everything but the fitted values: whatever changes a prediction or its derivatives."""
+        facts: list[object] = [
+            (c.name, fingerprint(c.cell.model, (*c.steps, c.cell.basis, *facts_of(c.cell))), c.times.tobytes().hex())
+            for c in self.curves
         ]
-        facts.append((repr(self.names), repr(self.rtol), repr(self.options.numerical())))
+        # with the largest number of steps: a run that it stopped must not count for a larger one
+        facts.append((self.names, self.rtol, self.options, DERIVATIVE_RTOL, metadata.version("voxelyte")))
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
@@ -178,7 +182,7 @@ def _named(curve: Followed) -> Iterator[None]:
     """Says which curve a run stopped in."""
     try:
         yield
-    except RunStopped as error:
+    except (RunStopped, ConvergenceError) as error:  # to a fit, both are a point without a prediction
         raise RunStopped(f"{curve.name}: {error}") from error
 
 
@@ -195,6 +199,10 @@ def _check_bounds(cell: Cell, parameters: Sequence[FitParameter], names: Sequenc
     for parameter, (base, _) in zip(parameters, names, strict=True):
         if base.startswith("protocol."):
             raise ConfigError(f"{base}: the current of a fit is the measured one and cannot be fitted.")
+        if base.startswith("initial."):
+            raise ConfigError(f"{base} is a field, and a fit has numbers. Fit sto_init or electrolyte.c_e_init.")
+        if base in OF_THE_CELL:
+            raise ConfigError(f"{base} belongs to the cell and cannot be fitted. Give it to build_cell.")
         for end in ("start", "lower", "upper"):
             try:
                 with warnings.catch_warnings():  # a bound outside the data of a material function is no concern yet
