@@ -138,7 +138,7 @@ def _warn_of_sign(name: str, curve: MeasuredCurve) -> None:
 
     if not fits(1.0) and fits(-1.0):
         warnings.warn(
-            f"{name}: the voltage falls where the current is positive, and rises where it is negative. Positive current "
+            f"{name}: the voltage falls where the current is positive and rises where it is negative. Positive current "
             "charges the cell: turn the sign if the curve has the other one.",
             UserWarning,
             stacklevel=2,

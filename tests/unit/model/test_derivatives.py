@@ -161,6 +161,38 @@ def test_gradient_of_a_run_is_finite_for_every_live_face_and_has_the_sign_of_phy
     assert np.sum(contact) > 0.0 and by_capacity["kinetics.j0_ref"] > 0.0  # less is lost before 3.9 V
 
 
+def test_a_part_that_ends_at_its_switch_hands_on_its_voltage(tiny):
+    """The cell is beyond the first cut-off already; the ramp begins where the switch has left it."""
+    cell, steps, outputs = tiny.cell(), ["Charge at C/5 until 3.8 V", "Ramp to 4.0 V at 1 mV/s"], [TimeAt(2)]
+    params = {"kinetics.j0_ref": float(cell.value("kinetics.j0_ref")), "protocol.1.value": 0.2}
+    _, (forwards,) = sensitivities(params, cell, steps, outputs)
+    backwards = jax.grad(lambda p: evaluate(p, cell, steps, outputs)[0])(params)
+    for k, name in enumerate(sorted(params)):
+        assert float(forwards[k]) == pytest.approx(float(backwards[name]), rel=1e-6)
+        assert abs(float(forwards[k])) > 1.0  # s per unit: the higher the switch goes, the shorter the ramp
+
+
+def test_outputs_of_a_step_that_did_not_end_are_refused(tiny):
+    cell, steps, few = tiny.cell(), ["Discharge at C/2 until 3.5 V"], SolverOptions(max_steps=6)
+    for output in (CapacityAt(1), TimeAt(1), MeanSto()):
+        with pytest.raises(RunStopped, match="did not come to"):
+            evaluate({}, cell, steps, [output], options=few)
+
+
+def test_a_time_asked_for_where_a_pulse_is_read_stays(tiny):
+    """10 s into a constant current the run stops anyhow; asked for, it is a time of the run and not of the part."""
+    cell, steps = tiny.cell(), ["Rest for 2 min", "Charge at C/2 until 3.9 V"]
+    _, (rows,) = sensitivities({"protocol.1.duration": 120.0}, cell, steps, [VoltageAt([130.0, 131.0])])
+    assert float(rows[0, 0]) == pytest.approx(float(rows[0, 1]), rel=0.1)  # a later charge: a lower voltage
+    assert float(rows[0, 0]) < 0.0
+
+
+def test_parameters_of_the_cell_are_refused(tiny):
+    for name, value in (("anode.potential", 0.3), ("separator.thickness", 1e-5), ("nominal_specific_capacity", 180.0)):
+        with pytest.raises(ConfigError, match=f"{name} belongs to the cell"):
+            evaluate({name: value}, tiny.cell(), ["Rest for 1 min"], [VoltageAt(60.0)])
+
+
 def test_grad_of_evaluate_and_sensitivities_agree(tiny):
     cell, steps, outputs = tiny.cell(), STEPS[:2], [VoltageAt(60.0), TimeAt(2)]
     params = {"kinetics.j0_ref": float(cell.value("kinetics.j0_ref")), "protocol.2.current_limit": 0.1}

@@ -85,6 +85,21 @@ def test_the_same_call_goes_on_from_what_was_kept(fitted, cell, twin, monkeypatc
     assert again.values == found.values
 
 
+def test_what_was_kept_of_another_cell_is_not_taken(fitted, twin, monkeypatch):
+    _, _, folder = fitted
+    other = Tiny(random_phases(), VOXEL_SIZE, VALUES).cell({"sto_init": 0.55})
+    made = []
+
+    def run(*args, **kwargs):
+        made.append(args)
+        raise RunStopped("made again")
+
+    monkeypatch.setattr("simulator.workflows.fit.simulation.sensitivities", run)
+    with pytest.raises(RunStopped, match="made again"):
+        sim.fit(other, [sim.Experiment(twin, sigma=1e-3)], parameters(), save_to=folder, **TIGHT)
+    assert made
+
+
 def test_gradient_of_the_adjoint_is_that_of_the_jacobian(cell, twin):
     simulation = Simulation(cell, [sim.Experiment(twin)], parameters())
     values = {p.name: p.start for p in parameters()}
