@@ -98,8 +98,8 @@ class Data:
         return np.sqrt(self.weight) / np.asarray(self.sigma)
 
     def rms(self, residuals: np.ndarray) -> dict[str, float]:
-        """Root mean square of `residuals` (m,), by curve, over the points that count; over all of a curve without, which
-        is there to see whether it is predicted."""
+        """Root mean square of `residuals` (m,), by curve, over the points that count; over all of a curve without
+        such, which is there to see whether it is predicted."""
         found = {}
         for k, label in enumerate(self.labels):
             own = np.broadcast_to(np.asarray(self.curve) == k, residuals.shape)
