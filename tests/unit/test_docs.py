@@ -25,12 +25,12 @@ RUN = [
     *sorted((ROOT / "docs").glob("tutorial_*.md")),
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("input", "electrodes", "segmentation", "decomposition", "gradients", "measured_curves")
+        for name in ("input", "electrodes", "segmentation", "decomposition", "gradients", "measured_curves", "fitting")
     ),
 ]
 MARK = "<!-- not run by the tests: "
 #: page -> blocks that carry that mark; a new one is meant to be noticed here
-NOT_RUN = {"tutorial_image_to_figure.md": 1}
+NOT_RUN = {"tutorial_image_to_figure.md": 1, "fitting.md": 1}
 PROMISED = re.compile(r"`([\w./-]+\.(?:png|html|gif|csv|vtkhdf|yaml|json))`")
 
 
@@ -69,6 +69,14 @@ def python(page: Path) -> list[str]:
     return [block.text for block in blocks(page) if block.language == "python" and block.run]
 
 
+def write_files(page: Path, folder: Path) -> None:
+    """Blocks whose first line names a file, as in "yaml fit.yaml"."""
+    for block in blocks(page):
+        _, _, name = block.language.partition(" ")
+        if name:
+            (folder / name).write_text(block.text)
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with `stack.tif`: 12 x 13 x 11 voxels of the shipped electrode, three particles.
@@ -100,6 +108,7 @@ def option(arguments: list[str], prefix: str) -> str | None:
 def test_commands_of_a_page_succeed_and_leave_the_promised_files(
     page: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    write_files(page, workplace)
     drawn = page.name != "tutorial_image_to_figure.md"  # pictures of the first run of that page only: they take seconds
     for arguments in commands(page):
         quiet = []
@@ -130,6 +139,7 @@ def missing(page: Path, workplace: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", [page for page in RUN if python(page)], ids=lambda page: page.name)
 def test_python_blocks_of_a_page_run_in_order(page: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_files(page, workplace)
     namespace: dict[str, object] = {}
     with warnings.catch_warnings(), mpl.rc_context():  # a page may choose a style
         warnings.simplefilter("default")
@@ -199,6 +209,7 @@ def test_index_names_every_page_and_every_command() -> None:
         "input",
         "outputs",
         "decomposition",
+        "fitting",
         "gradients",
         "measured_curves",
         "tutorial_image_to_figure",

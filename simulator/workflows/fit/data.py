@@ -98,9 +98,11 @@ class Data:
         return np.sqrt(self.weight) / np.asarray(self.sigma)
 
     def rms(self, residuals: np.ndarray) -> dict[str, float]:
-        """Root mean square of `residuals` (m,), by curve, over the points that count; NaN for a curve without."""
+        """Root mean square of `residuals` (m,), by curve, over the points that count; over all of a curve without
+        such, which is there to see whether it is predicted."""
         found = {}
         for k, label in enumerate(self.labels):
-            chosen = residuals[self.used & (np.asarray(self.curve) == k)]
+            own = np.broadcast_to(np.asarray(self.curve) == k, residuals.shape)
+            chosen = residuals[own & self.used] if (own & self.used).any() else residuals[own]
             found[label] = float(np.sqrt(np.mean(chosen**2))) if chosen.size else float("nan")
         return found

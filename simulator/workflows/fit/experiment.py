@@ -109,7 +109,7 @@ def _check_charge(name: str, step: ProfileStep, cell: Cell, start: Mapping[str, 
         raise ConfigError(
             f"{name}: by {time[k] - time[0]:g} s its charge has taken the active material from sto {first:.3f} to "
             f"{sto[k]:.3f}, outside (0, 1). Check the area, capacity or mass that the current was scaled with, "
-            "sto_init, and whether the electrode holds as much active material as the measured one."
+            "its sign, sto_init, and whether the electrode holds as much active material as the measured one."
         )
 
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import hashlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +82,7 @@ def fit_job(
     if folder is None:
         folder = Path("outputs") / f"fit-{name}-{_hash(problem, config, cell)[:8]}"
     make_folder(folder, "--output")
-    with locked(folder):
+    with locked(folder), _each_warning_once():
         save_config(portable(config, folder), folder / CONFIG)
         save_config(_portable(problem, folder), folder / PROBLEM)
         return _fit(problem, simulation, parameters, folder, console, notes)
@@ -190,6 +191,23 @@ def _naming(place: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from None
+
+
+@contextmanager
+def _each_warning_once() -> Iterator[None]:
+    """Every run of a fit has the same warnings: each text is shown once."""
+    show, said = warnings.showwarning, set()
+
+    def show_once(message: Warning | str, *place: Any, **more: Any) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            show(message, *place, **more)
+
+    warnings.showwarning = show_once
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 def _say_problem(

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def profile_likelihood(
 
     **Arguments:** `forward`, `result`: the model, and what `minimise` found with it; `name` of the parameter; `points`:
     at most so many to each side; `grid`: natural values instead; `method`, `max_evaluations` (of each point),
-    `callback`: as in `minimise`.
+    `callback`: as in `minimise`, of all evaluations, with the value that is held among theirs.
 
     **Errors:** ConfigError.
 
@@ -241,7 +242,7 @@ class _Refit:
                 self._data,
                 method=self._method,
                 max_evaluations=self._limit,
-                callback=self._callback,
+                callback=None if self._callback is None else partial(self._tell, value),
             )
         except RunStopped:
             return math.nan, others
@@ -250,6 +251,11 @@ class _Refit:
         if found.status != "converged":
             self.unfinished.append(value)
         return found.chi2 + prior, found.values
+
+    def _tell(self, value: float, evaluation: Evaluation) -> None:
+        """The evaluation with the value that is held."""
+        assert self._callback is not None
+        self._callback(replace(evaluation, values={self.held.name: value, **evaluation.values}))
 
 
 def _started(parameter: FitParameter, start: float) -> FitParameter:

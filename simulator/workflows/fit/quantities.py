@@ -20,6 +20,9 @@ def fit_parameter(name: str, given: "FitParameterConfig") -> FitParameter:
     place, base = f"parameters.{name}", name.partition("@")[0]
     if not base.startswith(("initial.", "protocol.", *SPECS)):  # those are told apart where the cell is built
         raise ConfigError(f"parameters: {base!r} is not a parameter.{did_you_mean(base, SPECS)}")
+    if base in SPECS and SPECS[base].kind not in ("number", "function"):
+        able = [known for known, spec in SPECS.items() if spec.kind in ("number", "function")]
+        raise ConfigError(f"parameters: {base} is not a real number and cannot be fitted.{did_you_mean(base, able)}")
     si = unit_of(name)
     start, lower, upper = (_number(f"{place}.{key}", getattr(given, key), si) for key in ("start", "lower", "upper"))
     found = FitParameter(name, start, lower, upper, given.log)

@@ -76,6 +76,7 @@ def test_a_fit_from_the_command_line(words, tmp_path, capsys):
     files = {path.name for path in folder.iterdir()}
     assert {"fit.txt", "fit.png", "curve_charge.csv", "profiles.png", "profile_am.D_s.csv", NEXT, PROBLEM} < files
     assert told.out.index("pulse") < told.out.index("rest")  # the ranking: a rest tells nothing
+    assert re.search(r"am.D_s \S+, kinetics.j0_ref \S+", told.err.partition("Profile likelihood of am.D_s")[2])
     assert "to run with it: cell.am.D_s=" in told.err
     assert "rms charge" in told.err and "[" not in told.out and "files: here" in told.out
     rows = np.genfromtxt(folder / "profile_am.D_s.csv", delimiter=",", names=True)
@@ -86,6 +87,16 @@ def test_a_fit_from_the_command_line(words, tmp_path, capsys):
     assert main(["fit", f"here/{PROBLEM}", "--config", "here/config.yaml", "--output", "here"]) == 0
     assert sorted((folder / "evaluations").iterdir()) == before
     assert f"{len(before)} evaluations are kept" in capsys.readouterr().err
+
+
+def test_a_curve_that_is_left_out_is_compared_all_the_same(words, tmp_path, capsys):
+    (tmp_path / "other.csv").write_text((tmp_path / "charge.csv").read_text())
+    curves = [*PROBLEM_OF_A_USER["curves"], {**PROBLEM_OF_A_USER["curves"][0], "file": "other.csv", "weight": 0}]
+    write(PROBLEM_OF_A_USER, curves=curves, profile=[], next={})
+    assert main([*words, "--output", "here"]) == 0
+    rms = json.loads((tmp_path / "here" / "fit.json").read_text())["rms"]
+    assert rms["other"] == rms["charge"]  # the same rows
+    assert re.search(r"other +\S+ +0$", capsys.readouterr().out, re.MULTILINE)  # none of its points counts
 
 
 def test_check_computes_and_writes_nothing(words, tmp_path, capsys, monkeypatch):
@@ -164,6 +175,7 @@ CURVE = PROBLEM_OF_A_USER["curves"][0]
         ({"parameters": {"am.Ds": PROBLEM_OF_A_USER["parameters"]["am.D_s"]}, "profile": []}, [], "'am.D_s'"),
         ({"parameters": {"am.D_s": {"start": "1e-14 S/m", "lower": 1e-16, "upper": 1}}, "profile": []}, [], "m2/s"),
         ({"parameters": {"am.D_s": {"start": 1e-13, "lower": 1e-16, "upper": 1e-14}}, "profile": []}, [], "exclude"),
+        ({"parameters": {"decomposition.law": {"start": 1, "lower": 0, "upper": 2}}, "profile": []}, [], "real number"),
         ({"next": {"pulse": ["Charge at 1C until 9 V"]}}, [], "next.pulse: "),
         ({"next": {"pulse": ["Charge quickly"]}}, [], "fit.yaml: next.pulse: "),
         ({}, ["protocol=charge_c3"], "'protocol=charge_c3' has no meaning here"),
