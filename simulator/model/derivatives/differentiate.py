@@ -269,9 +269,7 @@ def _leaves(
         elif name.startswith("initial."):
             raise ConfigError(f"Unknown initial field {name!r}." + did_you_mean(name, INITIAL))
         elif name in OF_THE_CELL:
-            raise ConfigError(
-                f"{name} is fixed when a cell is built. Give it to build_cell, not as one of the parameters."
-            )
+            raise ConfigError(f"{name} belongs to the cell and cannot be varied here. Give it to build_cell.")
         else:
             overrides[name] = value
     varied = build_cell(cell.electrode, cell.parameters, overrides) if overrides else cell

@@ -62,9 +62,7 @@ def ends_of_step(tape: Tape, position: int) -> int:
     """The last entry of the step at `position`."""
     found = [k for k, entry in enumerate(tape.entries) if tape.parts[entry.part].position == position]
     if not found or position >= tape.done:
-        raise RunStopped(
-            f"The run ended before the end of step {position + 1} of the protocol, which an output asks for."
-        )
+        raise RunStopped(f"The run did not come to the end of step {position + 1}, which an output asks for.")
     return found[-1]
 
 
