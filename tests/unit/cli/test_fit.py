@@ -4,6 +4,7 @@ import json
 import re
 from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
@@ -97,6 +98,21 @@ def test_a_curve_that_is_left_out_is_compared_all_the_same(words, tmp_path, caps
     rms = json.loads((tmp_path / "here" / "fit.json").read_text())["rms"]
     assert rms["other"] == rms["charge"]  # the same rows
     assert re.search(r"other +\S+ +0$", capsys.readouterr().out, re.MULTILINE)  # none of its points counts
+
+
+def test_gradients_are_kept_as_well(words, capsys, monkeypatch):
+    def differentiable(params, cell, protocol, outputs, **how):
+        t = outputs[0].times()
+        slow, fast = np.sqrt(np.asarray(t) / 1800.0), 1.0 - np.exp(-np.asarray(t) / 20.0)
+        return (3.65 - 0.02 * jnp.log(params["am.D_s"] / 1e-14) * slow + 0.03 * fast / params["kinetics.j0_ref"],)
+
+    write(PROBLEM_OF_A_USER, method="l-bfgs-b", profile=[], next={})
+    monkeypatch.setattr(simulation, "evaluate", differentiable)
+    assert main([*words, "--output", "here"]) == 0
+    first = capsys.readouterr().out
+    monkeypatch.setattr(simulation, "evaluate", None)
+    assert main([*words, "--output", "here"]) == 0
+    assert capsys.readouterr().out == first
 
 
 def test_check_computes_and_writes_nothing(words, tmp_path, capsys, monkeypatch):
