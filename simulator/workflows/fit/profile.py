@@ -54,7 +54,7 @@ class Profile:
 _WHY = {
     "open": "not within the bounds",
     "stopped": "beyond it the runs stop",
-    "unfinished": "not within the points of the profile",
+    "unfinished": "not within the points of the profile, or where the others had not settled",
     "interrupted": "interrupted before it was met",
 }
 
