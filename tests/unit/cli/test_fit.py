@@ -2,7 +2,6 @@
 
 import json
 import re
-from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -50,7 +49,7 @@ def words(tiny_stack, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(simulation, "sensitivities", stand_in)
     monkeypatch.setattr(fitting, "sensitivities", stand_in)
-    monkeypatch.setattr(fitting, "simulate", lambda *a, **how: SimpleNamespace(time=np.array([0.0, 600.0])))
+    monkeypatch.setattr(fitting, "evaluate", lambda *a, **how: (np.float64(600.0),))
     for draw in ("plot_fit", "plot_profiles"):  # a second each; tested with the pictures
         monkeypatch.setattr(fitting, draw, lambda path, *shown: path.write_bytes(b"picture"))
     noise = np.random.default_rng(1).normal(0.0, 1e-3, TIME.size)
