@@ -66,6 +66,7 @@ LONG_FILES = (
     "test_conduction.py",
     "test_decomposition.py",
     "test_manufactured.py",
+    "test_manufactured_coupled.py",
     "test_sweep.py",
     "test_docs_tables.py",
     "test_simulate.py",

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from simulator.viz.figures import BLACK, BLUE, GREEN, ORANGE, PINK, RED, SKY, STYLE, save
 
@@ -61,6 +61,10 @@ def plot_fit(path: str | os.PathLike[str], curves: Sequence[FittedCurve], way: M
             difference.legend(loc="best")
         evaluations = np.arange(1, way["rms"].size + 1)
         deviation.semilogy(evaluations, 1e3 * way["rms"], color=BLACK, marker="o", ms=2.5, lw=0.9)
+        narrow = np.nanmax(way["rms"]) < 30.0 * np.nanmin(way["rms"])
+        deviation.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+        deviation.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        deviation.yaxis.set_minor_formatter(NullFormatter())
         deviation.set(xlabel="Evaluation", ylabel="Root mean square [mV]")
         deviation.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         names = [name for name in way if name != "rms"]

@@ -14,6 +14,7 @@ from simulator.errors import ConfigError
 from simulator.io import write_table
 from simulator.io.atomic import replaced
 from simulator.model import Cell, SolverOptions
+from simulator.model.checkpoint import fingerprint
 from simulator.model.derivatives import TimeAt, VoltageAt, evaluate, sensitivities
 from simulator.protocol import Protocol, parse_protocol
 from simulator.viz.fit import FittedCurve, ProfileCurve, plot_fit, plot_profiles
@@ -66,7 +67,7 @@ class Fit:
 
         Each is run at the fitted values and its voltage read at `points` times, evenly over the run, with the noise
         `sigma` [V]; None: that of the data. Parameters of single curves ('name@label') do not belong to it: it has
-        values of its own, which are taken as known.
+        values of its own, which are taken as known. Runs are kept where those of the fit are.
 
         **Errors:** ConfigError; RunStopped if a protocol cannot be run.
         """
@@ -79,14 +80,25 @@ class Fit:
         cell, found = self.simulation.cell, []
         rtol, options = self.simulation.rtol, self.simulation.options
         for label, protocol in protocols.items():
-            last = TimeAt(len(parse_protocol(protocol)))
-            (end,) = evaluate(params, cell, protocol, [last], rtol=rtol, options=options)
-            # not to the very end, which the times that are met on the way may shift a little
-            times = np.linspace(0.0, LAST * float(end), points + 1)[1:]
-            outputs = [VoltageAt(times)]
-            _, (slopes,) = sensitivities(
-                params, cell, protocol, outputs, rtol=rtol, options=options, tangent_rtol=DERIVATIVE_RTOL
-            )
+
+            def run(protocol: Protocol = protocol) -> dict[str, np.ndarray]:
+                last = TimeAt(len(parse_protocol(protocol)))
+                (end,) = evaluate(params, cell, protocol, [last], rtol=rtol, options=options)
+                # not to the very end, which the times that are met on the way may shift a little
+                times = np.linspace(0.0, LAST * float(end), points + 1)[1:]
+                _, (slopes,) = sensitivities(
+                    params,
+                    cell,
+                    protocol,
+                    [VoltageAt(times)],
+                    rtol=rtol,
+                    options=options,
+                    tangent_rtol=DERIVATIVE_RTOL,
+                )
+                return {"slopes": np.asarray(slopes)}
+
+            kind = f"next-{fingerprint(cell.model, (*parse_protocol(protocol), points))[:16]}"
+            slopes = self.simulation.kept(kind, params, run)["slopes"]
             jacobian = np.zeros((points, len(self.result.parameters)))
             for base, row in zip(sorted(params), slopes, strict=True):
                 jacobian[:, shared[base]] = row

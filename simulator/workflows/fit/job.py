@@ -3,10 +3,12 @@
 import csv
 import dataclasses
 import hashlib
+import signal
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,7 +84,7 @@ def fit_job(
     if folder is None:
         folder = Path("outputs") / f"fit-{name}-{_hash(problem, config, cell)[:8]}"
     make_folder(folder, "--output")
-    with locked(folder), _each_warning_once():
+    with locked(folder), _each_warning_once(), _terminated_as_interrupted():
         save_config(portable(config, folder), folder / CONFIG)
         save_config(_portable(problem, folder), folder / PROBLEM)
         return _fit(problem, simulation, parameters, folder, console, notes)
@@ -208,6 +210,24 @@ def _each_warning_once() -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = show
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, which a scheduler sends before it kills, ends a fit with the best so far, as Ctrl-C does."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        old = signal.signal(signal.SIGTERM, handle)
+    except ValueError:  # not in the main thread: leave signals alone
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 def _say_problem(

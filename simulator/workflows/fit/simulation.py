@@ -93,15 +93,26 @@ class Simulation:
 
     def rows(self, values: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
         """Voltages (m,) and their Jacobian (m, n), by forward sensitivities."""
-        if self._store is None:
-            return self._rows(values)
-        kept = self._store.read("rows", values)
-        if kept is not None:
-            return kept["prediction"], kept["jacobian"]
-        with self._store.stops("rows", values):
+
+        def run() -> dict[str, np.ndarray]:
             prediction, jacobian = self._rows(values)
-        self._store.write("rows", values, prediction=prediction, jacobian=jacobian)
-        return prediction, jacobian
+            return {"prediction": prediction, "jacobian": jacobian}
+
+        found = self.kept("rows", values, run)
+        return found["prediction"], found["jacobian"]
+
+    def kept(
+        self, kind: str, values: Mapping[str, float], run: Callable[[], dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
+        """What `run` returns for `values`, from the folder if it is there, else written to it. `kind`: what it is."""
+        if self._store is None:
+            return run()
+        found = self._store.read(kind, values)
+        if found is None:
+            with self._store.stops(kind, values):
+                found = run()
+            self._store.write(kind, values, **found)
+        return found
 
     def _rows(self, values: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
         predictions, blocks = [], []

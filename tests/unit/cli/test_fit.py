@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 import jax.numpy as jnp
 import numpy as np
@@ -65,7 +66,7 @@ def write(problem, **changes):
         yaml.safe_dump(problem | changes, file)
 
 
-def test_a_fit_from_the_command_line(words, tmp_path, capsys):
+def test_a_fit_from_the_command_line(words, tmp_path, capsys, monkeypatch):
     assert main([*words, "--output", "here"]) == 0
     told = capsys.readouterr()
     folder = tmp_path / "here"
@@ -84,6 +85,9 @@ def test_a_fit_from_the_command_line(words, tmp_path, capsys):
 
     # what was saved is the same problem again, and the same command finds all evaluations
     before = sorted((folder / "evaluations").iterdir())
+    for name in ("sensitivities", "evaluate"):
+        monkeypatch.setattr(fitting, name, None)
+        monkeypatch.setattr(simulation, name, None)
     assert main(["fit", f"here/{PROBLEM}", "--config", "here/config.yaml", "--output", "here"]) == 0
     assert sorted((folder / "evaluations").iterdir()) == before
     assert f"{len(before)} evaluations are kept" in capsys.readouterr().err
@@ -125,13 +129,14 @@ def test_check_computes_and_writes_nothing(words, tmp_path, capsys, monkeypatch)
     assert f"{25.0 * (1800 - 5) / 3600:.4g}" in told.err
 
 
-def test_an_interrupted_fit_ends_with_the_best_and_code_130(words, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # Ctrl-C, and a scheduler's last warning
+def test_an_interrupted_fit_ends_with_the_best_and_code_130(words, tmp_path, capsys, monkeypatch, number):
     calls = []
 
     def interrupted(*arguments, **how):
         calls.append(1)
         if len(calls) == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return stand_in(*arguments, **how)
 
     monkeypatch.setattr(simulation, "sensitivities", interrupted)
