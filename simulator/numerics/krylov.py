@@ -1,7 +1,8 @@
 """Krylov solvers for matrix-free operators inside `jit`.
 
 Both test the unpreconditioned residual, as their recurrence carries it, and never report convergence on NaN or on a
-direction that rounding alone has left.
+direction of which orthogonalisation leaves rounding alone. An operator that makes rounding of a direction by itself (a
+singular one of its null space) deceives the recurrence: callers form the residual of what they accept.
 """
 
 from collections.abc import Callable
@@ -65,7 +66,15 @@ CANCELLED = 0.5
 PROGRESS = 0.9
 
 
-def gcr(operator: Operator, preconditioner: Operator, b: Array, space: Space, *, rtol: Array | float) -> GCRResult:
+def gcr(
+    operator: Operator,
+    preconditioner: Operator,
+    b: Array,
+    space: Space,
+    *,
+    rtol: Array | float,
+    first: Array | None = None,
+) -> GCRResult:
     r"""Generalised conjugate residuals (Eisenstat, Elman, Schultz, SIAM J. Numer. Anal. 20 (1983) 345) on a kept space.
 
     Minimises $\|b - A x\|_2$ over the directions $z = M r$ of the preconditioned residuals, like flexible GMRES, and
@@ -78,13 +87,17 @@ def gcr(operator: Operator, preconditioner: Operator, b: Array, space: Space, *,
     no longer belong to its image.
 
     **Arguments:** `operator` and `preconditioner` on arrays of the shape of `b` and the dtype of the space; `rtol` on
-    the residual norm relative to `b`.
+    the residual norm relative to `b`; `first` (k, n): directions that an empty space begins with, in place of
+    preconditioned residuals: solutions of problems alike, and what earlier spaces left of them. They cost no
+    preconditioner, and slow parts of the error are not looked for again after each restart (Baker, Jessup,
+    Manteuffel, SIAM J. Matrix Anal. Appl. 26 (2005) 962). Directions of zeros or without anything new are harmless.
     """
     dtype, rows = space.directions.dtype, space.rows
     scale = _norm(b)
     residual = (b.ravel() / jnp.where(scale > 0, scale, 1.0)).astype(dtype)
     weights = _dot(space.images, residual, space.used)
     residual = residual - _combination(weights, space.images)
+    given = jnp.where(space.used == 0, 0 if first is None else len(first), 0)
 
     def keep_going(carry):
         space, _, _, length, _, alive = carry
@@ -93,10 +106,19 @@ def gcr(operator: Operator, preconditioner: Operator, b: Array, space: Space, *,
     def iterate(carry):
         (directions, images, triangular, k), weights, residual, before, progress, _ = carry
         source = jnp.where(progress | (k == 0), residual, images[k - 1])
-        z = settle(preconditioner(source.reshape(b.shape)).astype(dtype)).ravel()
+
+        def new():
+            return settle(preconditioner(source.reshape(b.shape)).astype(dtype)).ravel()
+
+        def earlier():
+            assert first is not None
+            return first[jnp.minimum(k, len(first) - 1)].astype(dtype)
+
+        known = k < given
+        z = new() if first is None else jax.lax.cond(known, earlier, new)
         w, column, length, whole = _orthogonalised(operator(z.reshape(b.shape)).ravel().astype(dtype), images, k)
-        # What the images cancel but for rounding is no new direction: stop, and say so. Nothing of it, and no NaN, is
-        # kept for later right-hand sides.
+        # What the images cancel but for rounding is no new direction: stop, and say so, unless it was given. Nothing of
+        # it, and no NaN, is kept for later right-hand sides.
         alive = jnp.isfinite(length) & (length > 100.0 * float(jnp.finfo(dtype).eps) * whole)
         w = jnp.where(alive, w / jnp.where(alive, length, 1.0).astype(dtype), 0.0)
         weight = jnp.vdot(w, residual, precision="highest")
@@ -109,7 +131,7 @@ def gcr(operator: Operator, preconditioner: Operator, b: Array, space: Space, *,
             k + 1,
         )
         after = jnp.where(jnp.isfinite(length), after, jnp.nan)
-        return space, weights.at[k].set(weight), residual, after, after < PROGRESS * before, alive
+        return space, weights.at[k].set(weight), residual, after, known | (after < PROGRESS * before), known | alive
 
     start = (space, weights, residual, _norm(residual), jnp.asarray(True), jnp.asarray(True))
     found, weights, _, length, _, _ = jax.lax.while_loop(keep_going, iterate, start)

@@ -6,6 +6,7 @@ difference between the stages and all rounding end up in the remainder, which th
 derivative of the residual itself.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -35,6 +36,8 @@ NO_HELP = 0.5
 #: A remainder that no solve makes smaller any more, but below this, is what float64 resolves.
 RESOLVED = 1e-6
 MOST_SOLVES = 12
+#: Directions that there is room for where solutions are recycled: 16 with 4 of them would leave too few new ones.
+ROWS = 24
 
 
 class Point(NamedTuple):
@@ -48,24 +51,39 @@ class Point(NamedTuple):
 
 
 class Task(NamedTuple):
-    """One linear solve: the right-hand side `rows` (4, nz, ny, nx), and what it may leave of it."""
+    """One linear solve: the right-hand side `rows` (4, nz, ny, nx), what it may leave of it, and solutions of earlier
+    ones to be tried `first`."""
 
     rows: Array
     preconditioner: Preconditioner
     cell: CellModel
     rtol: Array
+    first: tuple[Array, ...]
+
+    def directions(self) -> Array | None:
+        """`first` as an empty space takes it."""
+        pack = self.preconditioner.jacobian.pack
+        return jnp.stack([pack(x).ravel() for x in self.first]) if self.first else None
 
 
 #: `solve(task, space)`: the approximate solution (4, nz, ny, nx), iterations, the share left, and the grown space.
 Solve = Callable[[Task, Space], tuple[Array, Array, Array, Space]]
+#: `remainder(x, light)`: what x leaves of the right-hand side (4, nz, ny, nx), and anything else; None if it is `light`
+#: and this saves time.
+Remainder = Callable[[Array, bool], tuple[Array, Any]]
 
 
 class Systems:
-    """The approximate system in use. `krylov`: iterations of all solves so far."""
+    """The approximate system in use. `krylov`: iterations of all solves so far.
 
-    def __init__(self, cell: CellModel, options: NewtonOptions, solve: Solve, what: str) -> None:
+    **Arguments:** `recycled`: so many solutions of earlier solves are tried first in each empty space, which then has
+    more room. It pays where solves fill their space.
+    """
+
+    def __init__(self, cell: CellModel, options: NewtonOptions, solve: Solve, what: str, *, recycled: int = 0) -> None:
         self.cell, self.options, self.what = cell, options, what
         self._solve, self.krylov = solve, 0
+        self._earlier: deque[Array] = deque(maxlen=recycled)
         self.forget()
 
     def forget(self) -> None:
@@ -75,17 +93,17 @@ class Systems:
         self._dtype = self.options.dtype(self.cell)
 
     def refine(
-        self, point: Point, remainder: Callable[[Array], tuple[Array, Any]], size: Callable[[Array], Array], rtol: float
+        self, point: Point, remainder: Remainder, size: Callable[[Array], Array], rtol: float
     ) -> tuple[Array, Any]:
         """The solution x (4, nz, ny, nx) of a linear problem of the stage `point`, and what `remainder` says of it.
 
-        **Arguments:** `remainder(x)`: what x leaves of the right-hand side (4, nz, ny, nx), and anything else;
-        `size` of such; `rtol`: the size that may be left, relative to that of x = 0.
+        **Arguments:** `remainder`: see `Remainder`; `size` of what is left; `rtol`: the size that may be left, relative
+        to that of x = 0.
 
         **Errors:** ConvergenceError if the problem is not solved.
         """
         x = jnp.zeros_like(point.u)
-        left, value = remainder(x)
+        left, value = remainder(x, True)
         whole = norm = float(size(left))
         own = False
         for _ in range(MOST_SOLVES):
@@ -95,10 +113,11 @@ class Systems:
                 self._system, own = preconditioned(*point, self.cell, self._dtype), True
                 if self._space is not None:
                     self._space = self._space.emptied()
+            wanted, possible = 0.3 * rtol * whole / norm, ONE_SOLVE if own else FOREIGN_SOLVE
             # of unit size: float32 has no room for any unit of an output
-            change = self._solved(left / norm, max(ONE_SOLVE if own else FOREIGN_SOLVE, 0.3 * rtol * whole / norm))
+            change = self._solved(left / norm, max(possible, wanted))
             trial = x + norm * change
-            rest, seen = remainder(trial)
+            rest, seen = remainder(trial, wanted < possible)
             after = float(size(rest))
             helped = after <= (NO_HELP if own else SLOW) * norm
             if after < norm:
@@ -115,19 +134,28 @@ class Systems:
                 f"{self.what} was solved to {norm / whole:.1e} only, {max(RESOLVED, rtol):g} is needed. Try "
                 "solver.precision=double or a larger solver.krylov_max."
             )
-        return x, value
+        return x, remainder(x, False)[1] if value is None else value
 
     def _solved(self, rows: Array, rtol: float) -> Array:
         assert self._system is not None
         unknowns, most = PACKED_FIELDS * rows[0].size, self.options.krylov_max
         if self._space is None or self._space.directions.dtype != self._dtype:
-            self._space = Space.empty(first_rows(unknowns, most), unknowns, self._dtype)
+            room = first_rows(unknowns, most)
+            if self._earlier.maxlen:
+                room = max(room, min(ROWS, most))
+            self._space = Space.empty(room, unknowns, self._dtype)
         if self._space.rows - int(self._space.used) < ROOM:
             self._space = self._space.emptied()
-        task = Task(rows, self._system, self.cell, jnp.asarray(rtol))
+        task = Task(rows, self._system, self.cell, jnp.asarray(rtol), self._first(rows))
         x, iterations, left, self._space = self._solve(task, self._space)
         self.krylov += int(iterations)
+        self._earlier.append(x.astype(self._dtype))
         if float(left) > SLOW and self._space.rows < most:
             self._space = None  # before there is a larger one
             self._space = Space.empty(most, unknowns, self._dtype)
         return x
+
+    def _first(self, rows: Array) -> tuple[Array, ...]:
+        """Earlier solutions, the last one first; zeros where there are none yet."""
+        missing = (self._earlier.maxlen or 0) - len(self._earlier)
+        return (*reversed(self._earlier), *(jnp.zeros(rows.shape, self._dtype) for _ in range(missing)))

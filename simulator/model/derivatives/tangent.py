@@ -54,7 +54,9 @@ def _solve(task: Task, space: Space) -> tuple[Array, Array, Array, Space]:
     """As in `refinement.Solve`."""
     preconditioner = task.preconditioner
     jacobian = preconditioner.jacobian
-    solve = gcr(jacobian.apply, preconditioner.apply, jacobian.pack(task.rows), space, rtol=task.rtol)
+    solve = gcr(
+        jacobian.apply, preconditioner.apply, jacobian.pack(task.rows), space, rtol=task.rtol, first=task.directions()
+    )
     return jacobian.unpack(solve.x), solve.iterations, solve.relative_residual, solve.space
 
 
@@ -69,8 +71,8 @@ def push_forward(systems: Systems, point: Point, moves: Sequence[Move], rtol: fl
     **Errors:** ConvergenceError if a problem is not solved.
     """
 
-    def remainder_of(move: Move) -> Callable[[Array], tuple[Array, Given]]:
-        def remainder(u: Array) -> tuple[Array, Given]:
+    def remainder_of(move: Move) -> Callable[[Array, bool], tuple[Array, Given]]:
+        def remainder(u: Array, light: bool) -> tuple[Array, Given]:
             rows, out = _push(point, systems.cell, u, move)
             return -rows, out
 

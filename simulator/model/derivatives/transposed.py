@@ -24,6 +24,9 @@ from simulator.model.residual import Drive, Evaluation, Flows, History, SideStat
 from simulator.numerics.compilation import compiled
 from simulator.numerics.krylov import Space, gcr
 
+#: Earlier multipliers and corrections that a solve begins with: a third of the iterations less at 32^3.
+RECYCLED = 4
+
 
 class Given(NamedTuple):
     """What a stage hands on beside its fields: `side` states, `flows` and external `current` [A], `voltage` [V]; or the
@@ -70,6 +73,14 @@ def _pull(point: Point, cell: CellModel, rows: Array, out: Given) -> tuple[Array
     return u, Pulled(*others)
 
 
+@compiled
+def _pull_fields(point: Point, cell: CellModel, rows: Array, out: Given) -> Array:
+    """The first part of `_pull` alone, in half the time."""
+    stage, u, *others = stage_at(point, cell)
+    _, back = jax.vjp(lambda u: stage(u, *others), u)
+    return back((rows, out))[0]
+
+
 @compiled(donate="all-except-first")
 def _solve(task: Task, space: Space) -> tuple[Array, Array, Array, Space]:
     """As in `refinement.Solve`, of the transposed problem."""
@@ -84,7 +95,7 @@ def _solve(task: Task, space: Space) -> tuple[Array, Array, Array, Space]:
         return task.preconditioner.apply_transposed(r / units)
 
     packed = jacobian.pack(_units(task.cell) * task.rows)
-    solve = gcr(operator, inverse, packed, space, rtol=task.rtol)
+    solve = gcr(operator, inverse, packed, space, rtol=task.rtol, first=task.directions())
     return jacobian.unpack(solve.x), solve.iterations, solve.relative_residual, solve.space
 
 
@@ -101,7 +112,7 @@ def _size(rows: Array, cell: CellModel) -> Array:
 
 def transposed_systems(cell: CellModel, options: NewtonOptions) -> Systems:
     """For `pull_back`."""
-    return Systems(cell, options, _solve, "The transposed problem of a stage")
+    return Systems(cell, options, _solve, "The transposed problem of a stage", recycled=RECYCLED)
 
 
 def pull_back(systems: Systems, point: Point, u: Array, out: Given, rtol: float) -> Pulled:
@@ -112,7 +123,9 @@ def pull_back(systems: Systems, point: Point, u: Array, out: Given, rtol: float)
     """
     cell = systems.cell
 
-    def remainder(multiplier: Array) -> tuple[Array, Pulled]:
+    def remainder(multiplier: Array, light: bool) -> tuple[Array, Pulled | None]:
+        if light:
+            return u + _pull_fields(point, cell, -multiplier, out), None
         back, pulled = _pull(point, cell, -multiplier, out)
         return u + back, pulled
 

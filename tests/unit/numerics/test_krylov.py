@@ -20,13 +20,14 @@ RIGHT = RNG.normal(size=N)
 
 
 @quick_jit
-def _gcr(matrix, m, b, space, rtol):
+def _gcr(matrix, m, b, space, rtol, first):
     return gcr(
         lambda v: (matrix.astype(v.dtype) @ v.ravel()).reshape(v.shape),
         lambda v: (m.astype(v.dtype) @ v.ravel()).reshape(v.shape),
         b,
         space,
         rtol=rtol,
+        first=first,
     )
 
 
@@ -35,11 +36,13 @@ def _cg(matrix, m, b, rtol, max_iterations):
     return conjugate_gradients(lambda v: matrix @ v, lambda v: m @ v, b, rtol=rtol, max_iterations=max_iterations)
 
 
-def run_gcr(matrix, b, *, preconditioner=None, rtol=1e-12, max_iterations=N, basis_dtype="float64", space=None):
+def run_gcr(
+    matrix, b, *, preconditioner=None, rtol=1e-12, max_iterations=N, basis_dtype="float64", space=None, first=None
+):
     m = np.eye(N) if preconditioner is None else preconditioner
     if space is None:
         space = Space.empty(max_iterations, b.size, jnp.dtype(basis_dtype))
-    return _gcr(jnp.asarray(matrix), jnp.asarray(m), b, space, rtol)
+    return _gcr(jnp.asarray(matrix), jnp.asarray(m), b, space, rtol, first)
 
 
 def run_cg(matrix, b, *, preconditioner=None, rtol=1e-12, max_iterations=4 * N):
@@ -159,6 +162,26 @@ def test_an_emptied_space_is_as_good_as_a_new_one():
     again, new = run_gcr(SPD, other, space=used), run_gcr(SPD, other)
     assert int(again.iterations) == int(new.iterations)
     np.testing.assert_array_equal(again.x, new.x)
+
+
+def test_an_empty_space_begins_with_what_is_given():
+    solution = np.linalg.solve(NONSYMMETRIC, RIGHT)
+    part = np.where(np.arange(N) < N // 2, solution, 0.0)
+    found = run_gcr(NONSYMMETRIC, RIGHT, first=jnp.stack([part, 3.0 * (solution - part)]), rtol=1e-10)
+    assert int(found.iterations) == 2
+    np.testing.assert_allclose(found.x, solution, rtol=0, atol=1e-9)
+    # only there: what else is in the space may hold them already
+    full = run_gcr(NONSYMMETRIC, RIGHT[::-1].copy(), max_iterations=2 * N, rtol=0.5).space
+    started = int(full.used)
+    grown = run_gcr(NONSYMMETRIC, RIGHT, space=full, first=jnp.stack([solution])).space.directions
+    assert started > 0 and not np.allclose(grown[started], solution)
+
+
+@pytest.mark.parametrize("useless", [np.zeros((2, N)), np.tile(SPD[0], (2, 1))])
+def test_given_directions_without_anything_new_do_no_harm(useless):
+    found = run_gcr(NONSYMMETRIC, RIGHT, first=jnp.asarray(useless), max_iterations=N + 2)
+    assert float(found.relative_residual) <= 1e-12
+    np.testing.assert_allclose(found.x, np.linalg.solve(NONSYMMETRIC, RIGHT), rtol=0, atol=1e-11)
 
 
 def test_a_direction_that_is_not_finite_is_not_kept():
