@@ -6,7 +6,7 @@ import numpy as np
 from simulator.model.residual import Drive
 from simulator.model.timestep import GAMMA
 
-STO, C_E = 2, 3
+STO = 2
 C_MAX = 51765.0
 LABELS = {"pore": 0, "am": 1, "cbd": 2, "electrolyte": 3}
 

@@ -69,8 +69,8 @@ examples:
   voxelyte fit FIT.yaml geometry=ct_nmc_coarse cell.temperature=333.15 solver.rtol=1e-2 --output fits/a
 
 The folder gets fit.txt, fit.json, fit.png, curve_LABEL.csv, profile_NAME.csv, profiles.png, next_experiments.csv,
-config.yaml and problem.yaml, and every evaluation as it comes: the same command goes on from there. Ctrl-C ends with
-the best so far.""",
+config.yaml and problem.yaml, and every evaluation as it comes: the same command goes on from there. Ctrl-C (or
+SIGTERM) ends with the best so far.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

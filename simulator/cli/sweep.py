@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.cli.console import EXIT_STOPPED, plain_warnings
 from simulator.errors import ConfigError, did_you_mean
+from simulator.interrupts import handled
 from simulator.resources import conf_dir
 
 if TYPE_CHECKING:
@@ -404,7 +405,6 @@ def _stop_workers(launch: Launch, notes: Any) -> Iterator[Callable[[], bool]]:
     Yields a function that tells whether it was asked for.
     """
     asked: list[int] = []
-    old: dict[int, Any] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
         if asked:
@@ -413,14 +413,10 @@ def _stop_workers(launch: Launch, notes: Any) -> Iterator[Callable[[], bool]]:
         launch.stop.touch()
         notes.print("Stopping all runs after their present time step; once more to stop at once.")
 
-    with contextlib.suppress(ValueError):  # not in the main thread
-        for number in (signal.SIGINT, signal.SIGTERM) if launch.place == "workers" else ():
-            old[number] = signal.signal(number, handle)
     try:
-        yield lambda: bool(asked)
+        with handled(handle, (signal.SIGINT, signal.SIGTERM) if launch.place == "workers" else ()):
+            yield lambda: bool(asked)
     finally:
-        for caught, handler in old.items():
-            signal.signal(caught, handler)
         launch.stop.unlink(missing_ok=True)
 
 

@@ -64,6 +64,8 @@ class GCRResult(NamedTuple):
 CANCELLED = 0.5
 #: A residual that falls by less than this makes a poor next direction: the last image takes its place.
 PROGRESS = 0.9
+#: One of so many directions may be a given one: most are to be new.
+FEWEST = 4
 
 
 def gcr(
@@ -90,13 +92,15 @@ def gcr(
     the residual norm relative to `b`; `first` (k, n): directions that an empty space begins with, in place of
     preconditioned residuals: solutions of problems alike, and what earlier spaces left of them. They cost no
     preconditioner, and slow parts of the error are not looked for again after each restart (Baker, Jessup,
-    Manteuffel, SIAM J. Matrix Anal. Appl. 26 (2005) 962). Directions of zeros or without anything new are harmless.
+    Manteuffel, SIAM J. Matrix Anal. Appl. 26 (2005) 962). Finite; zeros, or without anything new, they are harmless.
+    At most a quarter of the space is filled with them.
     """
     dtype, rows = space.directions.dtype, space.rows
     scale = _norm(b)
     residual = (b.ravel() / jnp.where(scale > 0, scale, 1.0)).astype(dtype)
     weights = _dot(space.images, residual, space.used)
     residual = residual - _combination(weights, space.images)
+    first = None if first is None or rows < FEWEST else first[: rows // FEWEST].astype(dtype)
     given = jnp.where(space.used == 0, 0 if first is None else len(first), 0)
 
     def keep_going(carry):
@@ -112,7 +116,7 @@ def gcr(
 
         def earlier():
             assert first is not None
-            return first[jnp.minimum(k, len(first) - 1)].astype(dtype)
+            return first[jnp.minimum(k, len(first) - 1)]
 
         known = k < given
         z = new() if first is None else jax.lax.cond(known, earlier, new)

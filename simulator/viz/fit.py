@@ -61,7 +61,7 @@ def plot_fit(path: str | os.PathLike[str], curves: Sequence[FittedCurve], way: M
             difference.legend(loc="best")
         evaluations = np.arange(1, way["rms"].size + 1)
         deviation.semilogy(evaluations, 1e3 * way["rms"], color=BLACK, marker="o", ms=2.5, lw=0.9)
-        narrow = np.nanmax(way["rms"]) < 30.0 * np.nanmin(way["rms"])
+        narrow = np.nanmax(way["rms"]) < 300.0 * np.nanmin(way["rms"])
         deviation.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
         deviation.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         deviation.yaxis.set_minor_formatter(NullFormatter())

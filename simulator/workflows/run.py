@@ -1,7 +1,6 @@
 """From a configuration to the files of one run."""
 
 import dataclasses
-import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from simulator.errors import ConfigError
 from simulator.geometry import label_particles
+from simulator.interrupts import handled
 from simulator.io import RunResult, collect_provenance, read_result, write_bdf_csv
 from simulator.model import Progress, SolverOptions, build_cell
 from simulator.model.simulate import check_arguments
@@ -200,17 +200,8 @@ def _polite_interrupts(notes: Console) -> Iterator[Callable[[], bool]]:
         asked.append(number)
         notes.print("Stopping after this time step; once more to stop at once.")
 
-    old = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            old[number] = signal.signal(number, handle)
-    except ValueError:  # not in the main thread: leave signals alone
-        pass
-    try:
+    with handled(handle):
         yield lambda: bool(asked)
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def draw(result: RunResult, folder: Path, notes: Console) -> None:

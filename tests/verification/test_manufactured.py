@@ -1,4 +1,4 @@
-"""Manufactured solutions in space and time: the observed order of the coupled discretisation.
+"""Manufactured solutions in space and time: the observed order of diffusion and conduction.
 
 An exact field is chosen, the source that makes it a solution comes from automatic differentiation of that field, and
 the source enters through the known part of each implicit stage: (u - known)/(gamma dt) with known + gamma dt S is

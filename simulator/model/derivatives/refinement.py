@@ -149,7 +149,8 @@ class Systems:
         task = Task(rows, self._system, self.cell, jnp.asarray(rtol), self._first(rows))
         x, iterations, left, self._space = self._solve(task, self._space)
         self.krylov += int(iterations)
-        self._earlier.append(x.astype(self._dtype))
+        if np.isfinite(float(left)):
+            self._earlier.append(x)
         if float(left) > SLOW and self._space.rows < most:
             self._space = None  # before there is a larger one
             self._space = Space.empty(most, unknowns, self._dtype)
@@ -158,4 +159,5 @@ class Systems:
     def _first(self, rows: Array) -> tuple[Array, ...]:
         """Earlier solutions, the last one first; zeros where there are none yet."""
         missing = (self._earlier.maxlen or 0) - len(self._earlier)
-        return (*reversed(self._earlier), *(jnp.zeros(rows.shape, self._dtype) for _ in range(missing)))
+        found = [*reversed(self._earlier), *(jnp.zeros(rows.shape) for _ in range(missing))]
+        return tuple(x.astype(self._dtype) for x in found)

@@ -110,9 +110,9 @@ def _size(rows: Array, cell: CellModel) -> Array:
     return jnp.sqrt(jnp.sum(jnp.square(_units(cell) * rows)))
 
 
-def transposed_systems(cell: CellModel, options: NewtonOptions) -> Systems:
+def transposed_systems(cell: CellModel, options: NewtonOptions, *, recycled: int = RECYCLED) -> Systems:
     """For `pull_back`."""
-    return Systems(cell, options, _solve, "The transposed problem of a stage", recycled=RECYCLED)
+    return Systems(cell, options, _solve, "The transposed problem of a stage", recycled=recycled)
 
 
 def pull_back(systems: Systems, point: Point, u: Array, out: Given, rtol: float) -> Pulled:

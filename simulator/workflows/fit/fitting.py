@@ -16,6 +16,7 @@ from simulator.io.atomic import replaced
 from simulator.model import Cell, SolverOptions
 from simulator.model.checkpoint import fingerprint
 from simulator.model.derivatives import TimeAt, VoltageAt, evaluate, sensitivities
+from simulator.model.simulate import facts_of
 from simulator.protocol import Protocol, parse_protocol
 from simulator.viz.fit import FittedCurve, ProfileCurve, plot_fit, plot_profiles
 from simulator.workflows.fit.data import Data
@@ -97,7 +98,8 @@ class Fit:
                 )
                 return {"slopes": np.asarray(slopes)}
 
-            kind = f"next-{fingerprint(cell.model, (*parse_protocol(protocol), points))[:16]}"
+            facts = (*parse_protocol(protocol), points, cell.basis, *facts_of(cell))
+            kind = f"next-{fingerprint(cell.model, facts)[:16]}"
             slopes = self.simulation.kept(kind, params, run)["slopes"]
             jacobian = np.zeros((points, len(self.result.parameters)))
             for base, row in zip(sorted(params), slopes, strict=True):

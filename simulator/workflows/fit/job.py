@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from rich.console import Console
 
 from simulator.errors import ConfigError
+from simulator.interrupts import handled
 from simulator.io.atomic import replaced
 from simulator.io.measured import MeasuredCurve, read_curve
 from simulator.materials.parameter_sets import SPECS
@@ -84,7 +85,7 @@ def fit_job(
     if folder is None:
         folder = Path("outputs") / f"fit-{name}-{_hash(problem, config, cell)[:8]}"
     make_folder(folder, "--output")
-    with locked(folder), _each_warning_once(), _terminated_as_interrupted():
+    with locked(folder), _each_warning_once(), handled(_end, [signal.SIGTERM]):
         save_config(portable(config, folder), folder / CONFIG)
         save_config(_portable(problem, folder), folder / PROBLEM)
         return _fit(problem, simulation, parameters, folder, console, notes)
@@ -212,22 +213,10 @@ def _each_warning_once() -> Iterator[None]:
         warnings.showwarning = show
 
 
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, which a scheduler sends before it kills, ends a fit with the best so far, as Ctrl-C does."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        old = signal.signal(signal.SIGTERM, handle)
-    except ValueError:  # not in the main thread: leave signals alone
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM ends a fit with the best so far, as Ctrl-C does. Only the first one: what follows is to be written."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _say_problem(

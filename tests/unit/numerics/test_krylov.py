@@ -173,8 +173,15 @@ def test_an_empty_space_begins_with_what_is_given():
     # only there: what else is in the space may hold them already
     full = run_gcr(NONSYMMETRIC, RIGHT[::-1].copy(), max_iterations=2 * N, rtol=0.5).space
     started = int(full.used)
-    grown = run_gcr(NONSYMMETRIC, RIGHT, space=full, first=jnp.stack([solution])).space.directions
-    assert started > 0 and not np.allclose(grown[started], solution)
+    grown = run_gcr(NONSYMMETRIC, RIGHT, space=full, first=jnp.tile(solution, (N // 2, 1))).space.directions
+    assert 0 < started < N // 2 and not np.allclose(grown[started], solution)
+
+
+def test_given_directions_leave_room_for_new_ones():
+    found = run_gcr(NONSYMMETRIC, RIGHT, first=jnp.zeros((4, N)), max_iterations=4, rtol=1e-1)
+    assert float(found.relative_residual) < 0.5
+    found = run_gcr(NONSYMMETRIC, RIGHT, first=jnp.zeros((4, N)), max_iterations=2, rtol=1e-1)
+    assert float(found.relative_residual) < 0.5
 
 
 @pytest.mark.parametrize("useless", [np.zeros((2, N)), np.tile(SPD[0], (2, 1))])
