@@ -66,6 +66,9 @@ CANCELLED = 0.5
 PROGRESS = 0.9
 #: One of so many directions may be a given one: most are to be new.
 FEWEST = 4
+#: A given direction of which the others leave less than this is left out: solutions of successive problems can be all
+#: but parallel, and their small differences would enter with large weights, and with rounding multiplied by these.
+ALIKE = 0.01
 
 
 def gcr(
@@ -123,7 +126,8 @@ def gcr(
         w, column, length, whole = _orthogonalised(operator(z.reshape(b.shape)).ravel().astype(dtype), images, k)
         # What the images cancel but for rounding is no new direction: stop, and say so, unless it was given. Nothing of
         # it, and no NaN, is kept for later right-hand sides.
-        alive = jnp.isfinite(length) & (length > 100.0 * float(jnp.finfo(dtype).eps) * whole)
+        least = jnp.where(known, ALIKE, 100.0 * float(jnp.finfo(dtype).eps))
+        alive = jnp.isfinite(length) & (length > least * whole)
         w = jnp.where(alive, w / jnp.where(alive, length, 1.0).astype(dtype), 0.0)
         weight = jnp.vdot(w, residual, precision="highest")
         residual = residual - weight * w

@@ -19,7 +19,7 @@ LAYERS = (
     {"physics", "materials", "protocol"},
     {"geometry"},
     {"numerics"},
-    {"units", "resources", "memory"},
+    {"units", "resources", "memory", "interrupts"},
     {"choices", "constants", "errors", "types"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -10,6 +10,7 @@ $$\Big(\frac{\partial R}{\partial u}\Big)^T\lambda
 The system is solved with the transposed Jacobian and preconditioner of Newton's method, see `refinement`.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,7 +20,8 @@ from jaxtyping import Array
 
 from simulator.model.cell import C_E, CellModel
 from simulator.model.derivatives.refinement import Point, Systems, Task
-from simulator.model.newton import NewtonOptions
+from simulator.model.jacobian import PACKED_FIELDS
+from simulator.model.newton import FEW, NewtonOptions
 from simulator.model.residual import Drive, Evaluation, Flows, History, SideStates, residual
 from simulator.numerics.compilation import compiled
 from simulator.numerics.krylov import Space, gcr
@@ -110,8 +112,10 @@ def _size(rows: Array, cell: CellModel) -> Array:
     return jnp.sqrt(jnp.sum(jnp.square(_units(cell) * rows)))
 
 
-def transposed_systems(cell: CellModel, options: NewtonOptions, *, recycled: int = RECYCLED) -> Systems:
-    """For `pull_back`."""
+def transposed_systems(cell: CellModel, options: NewtonOptions, *, recycled: int | None = None) -> Systems:
+    """For `pull_back`. `recycled`: see `Systems`; None: as the size of the grid asks for."""
+    if recycled is None:
+        recycled = RECYCLED if PACKED_FIELDS * math.prod(cell.shape) > FEW else 0
     return Systems(cell, options, _solve, "The transposed problem of a stage", recycled=recycled)
 
 

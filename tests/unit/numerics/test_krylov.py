@@ -177,6 +177,14 @@ def test_an_empty_space_begins_with_what_is_given():
     assert 0 < started < N // 2 and not np.allclose(grown[started], solution)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_given_directions_that_are_all_but_parallel_cost_no_accuracy(dtype):
+    near = RIGHT + 300.0 * float(jnp.finfo(dtype).eps) * SPD[0]
+    alike = jnp.stack([RIGHT, near, RIGHT])
+    found = run_gcr(NONSYMMETRIC, SPD[1], first=alike, rtol=1e-5, basis_dtype=dtype, max_iterations=N + 3)
+    assert true_residual(NONSYMMETRIC, found.x, SPD[1]) < 2e-5
+
+
 def test_given_directions_leave_room_for_new_ones():
     found = run_gcr(NONSYMMETRIC, RIGHT, first=jnp.zeros((4, N)), max_iterations=4, rtol=1e-1)
     assert float(found.relative_residual) < 0.5
