@@ -57,10 +57,11 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def cell_of(correction: np.ndarray) -> sim.Cell:
-    """Spheres of 12 um in 87 um, 29 x 8 x 8 voxels of 3 um: the measured charge then is that of a usual window."""
+def make_cell() -> sim.Cell:
+    """Spheres of 12 um in 87 um, 29 x 8 x 8 voxels of 3 um: the measured charge then is that of a usual window. The
+    correction of its potential is zero."""
     electrode = sim.generate_electrode((29, 8, 8), 3e-6, am_fraction=0.6, porosity=0.0, diameter=12e-6, seed=1)
-    ocp = sim.Corrected(ChenOCP(), sim.Table(NODES, correction))
+    ocp = sim.Corrected(ChenOCP(), sim.Table(NODES, np.zeros(NODES.size)))
     return sim.build_cell(electrode, "nmc811_peo_60c", SETTINGS | {"am.ocp": ocp})
 
 
@@ -153,7 +154,8 @@ def draw(
         residual.axhline(0.0, color=BLACK, lw=0.6)
         published = ChenOCP()
         for (name, (sto, found)), colour in zip(potentials.items(), (BLUE, RED), strict=True):
-            ocp.plot(sto, 1e3 * (found - np.asarray(published(sto, 298.15))), color=colour, lw=0.9, label=name)
+            apart = 1e3 * (found - np.asarray(published(sto, SETTINGS["temperature"])))
+            ocp.plot(sto, apart, color=colour, lw=0.9, label=name)
         ocp.axhline(0.0, color=BLACK, lw=0.6)
         ocp.set(xlabel="Stoichiometry [-]", ylabel="Potential - published [mV]")
         for axes in (voltage, residual, ocp):
@@ -169,7 +171,7 @@ def main() -> None:
     parser.add_argument("--rtol", type=float, default=1e-3, help="of the simulations")
     args = parser.parse_args()
     curve = sim.read_curve(CURVE).scaled(area=AREA)
-    cell = cell_of(np.zeros(NODES.size))
+    cell = make_cell()
     experiment = sim.Experiment(curve, label="pOCV", rows=ROWS, evenly="charge", sigma=SIGMA)
     fits: dict[str, sim.Fit] = {}
     summaries: dict[str, Any] = {}

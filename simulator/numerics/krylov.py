@@ -65,7 +65,7 @@ CANCELLED = 0.5
 #: A residual that falls by less than this makes a poor next direction: the last image takes its place.
 PROGRESS = 0.9
 #: One of so many directions may be a given one: most are to be new.
-FEWEST = 4
+ROWS_PER_GIVEN = 4
 #: A given direction of which the others leave less than this is left out: solutions of successive problems can be all
 #: but parallel, and their small differences would enter with large weights, and with rounding multiplied by these.
 ALIKE = 0.01
@@ -103,7 +103,7 @@ def gcr(
     residual = (b.ravel() / jnp.where(scale > 0, scale, 1.0)).astype(dtype)
     weights = _dot(space.images, residual, space.used)
     residual = residual - _combination(weights, space.images)
-    first = None if first is None or rows < FEWEST else first[: rows // FEWEST].astype(dtype)
+    first = None if first is None or rows < ROWS_PER_GIVEN else first[: rows // ROWS_PER_GIVEN].astype(dtype)
     given = jnp.where(space.used == 0, 0 if first is None else len(first), 0)
 
     def keep_going(carry):

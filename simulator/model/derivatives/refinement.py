@@ -150,7 +150,7 @@ class Systems:
         x, iterations, left, self._space = self._solve(task, self._space)
         self.krylov += int(iterations)
         if np.isfinite(float(left)):
-            self._earlier.append(x)
+            self._earlier.append(x.astype(self._dtype))  # half the memory of float64
         if float(left) > SLOW and self._space.rows < most:
             self._space = None  # before there is a larger one
             self._space = Space.empty(most, unknowns, self._dtype)
