@@ -10,6 +10,7 @@ open circuit, two Butler-Volmer overpotentials, the ohmic drop and the diffusion
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chen import chen
 from scipy.optimize import brentq
 
 from simulator.constants import F, R
@@ -41,17 +42,6 @@ KNOWN = {
 }
 
 
-def open_circuit(x):
-    """Chen et al. (2020), doi:10.1149/1945-7111/ab9050, without a drop at the end of lithiation [V]."""
-    return (
-        4.4875
-        - 0.8090 * x
-        - 0.0428 * np.tanh(18.5138 * (x - 0.5542))
-        - 17.7326 * np.tanh(15.7890 * (x - 0.3117))
-        + 17.5842 * np.tanh(15.9308 * (x - 0.3120))
-    )
-
-
 def surface_sto(i, t, sto_init):
     """Stoichiometry at the slab's face under the discharge current density `i` [A/m2] after `t` [s]."""
     n, tau = np.arange(1, 401), D_S * t / SLAB**2
@@ -75,7 +65,7 @@ def exact_voltage(i, t, sto_init, *, binary=True, sigma=SIGMA):
     j0 = J0_REF * 2.0 * np.sqrt(x * (1.0 - x)) * np.sqrt(cathode / C_E_INIT)
     kinetic = THERMAL * (np.arcsinh(i / (2.0 * j0)) + np.arcsinh(i / (2.0 * J0_ANODE)))
     diffusion = COUPLING * np.log(cathode / anode) if binary else 0.0
-    return open_circuit(x) - kinetic - i * (ELECTROLYTE / KAPPA + SLAB / sigma) + diffusion
+    return chen(x) - kinetic - i * (ELECTROLYTE / KAPPA + SLAB / sigma) + diffusion
 
 
 def seconds(moved, i):
@@ -155,8 +145,8 @@ def test_every_voltage_loss_equals_its_term_of_the_closed_form(solutions, i, sto
     # As for the whole voltage: 0.08 mV is what 50 voxels leave of the profiles.
     np.testing.assert_allclose(loss["charge_transfer"], -THERMAL * np.arcsinh(i / (2 * j0)), rtol=0, atol=0.1e-3)
     np.testing.assert_allclose(loss["salt"], COUPLING * np.log(cathode / anode), rtol=0, atol=0.1e-3)
-    np.testing.assert_allclose(loss["solid_diffusion"], open_circuit(x) - open_circuit(mean), rtol=0, atol=0.2e-3)
-    np.testing.assert_allclose(s.timeseries["ocv_volt"][index], open_circuit(mean), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(loss["solid_diffusion"], chen(x) - chen(mean), rtol=0, atol=0.2e-3)
+    np.testing.assert_allclose(s.timeseries["ocv_volt"][index], chen(mean), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("i", [i for i, _ in ROWS])
@@ -183,7 +173,7 @@ def test_rest_relaxes_to_open_circuit_of_the_mean(charge_and_rest):
     mean = 0.9 - charged / seconds(1.0, 1.0)
     assert s.timeseries["sto_mean"][-1] == pytest.approx(mean, abs=1e-9)  # conservation, of a change of 0.37
     # Nothing is left but what Newton's tolerance of 1e-6 of a 1C/100 current drives through about 0.1 ohm m2.
-    assert s.voltage[-1] == pytest.approx(open_circuit(mean), abs=1e-6)
+    assert s.voltage[-1] == pytest.approx(chen(mean), abs=1e-6)
     assert s.timeseries["sto_std"][-1] < 1e-6
     assert s.timeseries["c_e_max"][-1] - s.timeseries["c_e_min"][-1] < 1e-3  # mol/m3, of differences of 47
     assert max(s.ledger.values()) <= BALANCE

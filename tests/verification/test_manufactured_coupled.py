@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chen import chen
 from manufactured import C_MAX, constant_current, log_linear, observed_orders, sdirk2
 from quick import quick_jit
 from scipy.optimize import brentq
@@ -113,17 +114,6 @@ def integral(slope, ends, t):
     ends = np.asarray(ends)
     z = 0.5 * ends[:, None] * (1 + NODES)
     return 0.5 * ends * (np.asarray(slope(z.ravel(), t)).reshape(z.shape) @ WEIGHTS)
-
-
-def chen(x):
-    """Chen et al. 2020, doi:10.1149/1945-7111/ab9050."""
-    return (
-        4.4875
-        - 0.8090 * x
-        - 0.0428 * np.tanh(18.5138 * (x - 0.5542))
-        - 17.7326 * np.tanh(15.7890 * (x - 0.3117))
-        + 17.5842 * np.tanh(15.9308 * (x - 0.3120))
-    )
 
 
 def overpotential(x_surface, c, t):

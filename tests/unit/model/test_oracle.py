@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chen import chen
 from scipy.optimize import brentq
 
 from simulator.constants import F, R
@@ -22,17 +23,6 @@ from simulator.physics.contact import FaceCurrents
 
 T, C_MAX, C_INIT = 333.15, 51765.0, 1130.0
 PHI_S, PHI_E, STO, C_E = range(4)
-
-
-def chen(x):
-    """Chen et al. 2020, doi:10.1149/1945-7111/ab9050."""
-    return (
-        4.4875
-        - 0.8090 * x
-        - 0.0428 * math.tanh(18.5138 * (x - 0.5542))
-        - 17.7326 * math.tanh(15.7890 * (x - 0.3117))
-        + 17.5842 * math.tanh(15.9308 * (x - 0.3120))
-    )
 
 
 class Laws(NamedTuple):

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chen import chen
 from scipy.optimize import brentq
 
 from simulator.constants import F, R
@@ -16,17 +17,6 @@ N = 240
 T, C_S_MAX, C_E_INIT = 333.15, 51765.0, 1000.0
 OCP = ChenOCP(steep_end=False)
 FIELDS = ("phi_am", "phi_cbd", "phi_e", "sto", "c_e")
-
-
-def chen(x):
-    """The same potential, written out (Chen et al. 2020, doi:10.1149/1945-7111/ab9050)."""
-    return (
-        4.4875
-        - 0.8090 * x
-        - 0.0428 * np.tanh(18.5138 * (x - 0.5542))
-        - 17.7326 * np.tanh(15.7890 * (x - 0.3117))
-        + 17.5842 * np.tanh(15.9308 * (x - 0.3120))
-    )
 
 
 def kinetics(alpha_a=0.3, alpha_c=0.7):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from chen import chen
 from quick import quick_jit
 from scipy.optimize import brentq
 
@@ -162,17 +163,6 @@ GAMMA_DT = 300.0
 
 def kinetics():
     return ButlerVolmer(*(jnp.asarray(v, float) for v in (0.8, 0.4, 0.6, C_INIT)), salt_dependent=True)
-
-
-def chen(x):
-    """Chen et al. 2020, doi:10.1149/1945-7111/ab9050."""
-    return (
-        4.4875
-        - 0.8090 * x
-        - 0.0428 * math.tanh(18.5138 * (x - 0.5542))
-        - 17.7326 * math.tanh(15.7890 * (x - 0.3117))
-        + 17.5842 * math.tanh(15.9308 * (x - 0.3120))
-    )
 
 
 def faces():
