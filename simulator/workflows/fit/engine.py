@@ -59,6 +59,7 @@ def minimise(
     max_evaluations: int = 100,
     xtol: float = 1e-5,
     ftol: float = 1e-6,
+    offset: float = 0.0,
     callback: Callable[[Evaluation], None] | None = None,
 ) -> FitResult:
     r"""The parameters with the least cost $\frac12 \sum_i w_i\,\rho(r_i^2) + \frac12 \sum_k p_k^2$, with the deviations
@@ -69,7 +70,9 @@ def minimise(
     "l-bfgs-b" (`Forward.pull_back`, and `rows` once at the end: for many); `loss`: "linear", "soft_l1", "huber" or
     "cauchy"; `max_evaluations` of the model; `xtol`: smallest step relative to the way from the start, in the fitted
     scale (not for l-bfgs-b); `ftol`: smallest gain relative to the cost (for l-bfgs-b to the cost or 1, whichever
-    is larger); `callback`: called after each evaluation.
+    is larger); `offset`: largest distance to the best values that the derivatives let expect, as a share of the radius
+    of the confidence region (Bates, Watts 1981; only for least_squares with the linear loss, and with noise that is
+    given or more points than parameters), 0: not asked for; `callback`: called after each evaluation.
 
     A run that stops, or predicts what is not finite, counts as worse than any other, and the step is shortened. Ctrl-C
     ends with the best point so far. For least_squares, a start on a bound is moved inwards by 0.2 % of the range.
@@ -77,7 +80,7 @@ def minimise(
     **Errors:** ConfigError; RunStopped if already the run at the start values stops.
 
     **Source:** Branch, Coleman, Li (1999), doi:10.1137/S1064827595289108; Byrd, Lu, Nocedal, Zhu (1995),
-    doi:10.1137/0916069.
+    doi:10.1137/0916069; Bates, Watts (1981), doi:10.1080/00401706.1981.10486257.
     """
     parameters = check_parameters(parameters)
     if method not in METHODS:
@@ -89,12 +92,14 @@ def minimise(
     for name, value in (("xtol", xtol), ("ftol", ftol)):
         if not 1e-14 <= value < 1.0:
             raise ConfigError(f"{name} must lie in [1e-14, 1), got {value}. Smaller is more accurate.")
+    if not 0.0 <= offset < 1.0:
+        raise ConfigError(f"offset must lie in [0, 1), got {offset}. Smaller is more accurate.")
     if data.sigma is None and (loss != "linear" or any(p.prior for p in parameters)):
         what = f"loss={loss!r}" if loss != "linear" else "a prior"
         raise ConfigError(f"{what} needs the noise of the data to be weighed against. Give sigma.")
     problem = _Problem(forward, parameters, data, loss, max_evaluations, callback, with_rows=method == "least_squares")
     try:
-        status, message = METHODS[method](problem, xtol, ftol)
+        status, message = METHODS[method](problem, xtol, ftol, offset)
     except _Halt as halt:
         status, message = halt.status, halt.message
     except KeyboardInterrupt:
@@ -203,13 +208,24 @@ class _Problem:
             self.data = dataclasses.replace(self.data, sigma=float(size) or 1.0)
         return deviation / np.asarray(self.data.sigma)
 
+    def offset(self, point: _Point) -> float:
+        """Distance from `point` to the best values, as a share of the radius of the confidence region; inf if the noise
+        is neither known nor to be estimated, and for robust losses, whose cost is no parabola far from its minimum."""
+        free, variance = self.data.count - len(self.parameters), 1.0
+        if not self.noise_known:
+            variance = 2.0 * point.cost / free if free > 0 else math.inf
+        if self.loss != "linear" or point.jacobian is None or not 0.0 < variance < math.inf:
+            return math.inf
+        known = information(self.parameters, point.values, point.jacobian, self.data)
+        return known.distance(point.gradient) / math.sqrt(variance * len(self.parameters))
+
     def weights(self, prediction: np.ndarray) -> np.ndarray:
         """Derivative of the cost by the prediction (m,)."""
         r = self.deviations(prediction)
         return np.asarray(self.data.weight) * LOSSES[self.loss](r**2)[1] * r / np.asarray(self.data.sigma)
 
 
-def _least_squares(problem: _Problem, xtol: float, ftol: float) -> tuple[str, str]:
+def _least_squares(problem: _Problem, xtol: float, ftol: float, offset: float) -> tuple[str, str]:
     """Trust region; scipy quarters its radius where residuals are not finite. (status, message)"""
     used, n = problem.data.used, len(problem.parameters)
     k = n + sum(p.prior is not None for p in problem.parameters)
@@ -225,6 +241,9 @@ def _least_squares(problem: _Problem, xtol: float, ftol: float) -> tuple[str, st
     def rows(u: np.ndarray) -> np.ndarray:
         point = problem.at(u)
         assert point is not None and point.jacobian is not None  # scipy asks only where residuals are finite
+        if problem.offset(point) < offset:
+            share = f"{100.0 * offset:g} % of the radius of the confidence region"
+            raise _Halt("converged", f"Converged: the best values are less than {share} away.")
         scaled = point.jacobian * slopes(problem.parameters, point.values) * problem.data.accuracy()[:, None]
         return np.vstack([scaled[used], prior_rows(problem.parameters, point.values)[1], DAMPING * np.eye(n)])
 
@@ -258,7 +277,7 @@ def _least_squares(problem: _Problem, xtol: float, ftol: float) -> tuple[str, st
     }[found.status]
 
 
-def _l_bfgs_b(problem: _Problem, xtol: float, ftol: float) -> tuple[str, str]:
+def _l_bfgs_b(problem: _Problem, xtol: float, ftol: float, offset: float) -> tuple[str, str]:
     """Quasi-Newton with the gradient of the adjoint. (status, message)"""
     start = problem.at(np.zeros(len(problem.parameters)))
     assert start is not None  # it raises
@@ -303,7 +322,7 @@ def _l_bfgs_b(problem: _Problem, xtol: float, ftol: float) -> tuple[str, str]:
     return "stuck", f"No step from here lowers the cost, though its gradient is not zero ({found.message})."
 
 
-METHODS: dict[str, Callable[[_Problem, float, float], tuple[str, str]]] = {
+METHODS: dict[str, Callable[[_Problem, float, float, float], tuple[str, str]]] = {
     "least_squares": _least_squares,
     "l-bfgs-b": _l_bfgs_b,
 }

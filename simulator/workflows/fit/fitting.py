@@ -27,7 +27,7 @@ from simulator.workflows.fit.identifiability import Identifiability, identifiabi
 from simulator.workflows.fit.parameters import FitParameter, check_parameters
 from simulator.workflows.fit.profile import Profile, profile_likelihood
 from simulator.workflows.fit.result import Evaluation, FitResult
-from simulator.workflows.fit.simulation import DERIVATIVE_RTOL, Simulation
+from simulator.workflows.fit.simulation import JACOBIAN_RTOL, Simulation
 
 #: Seconds between two pictures of a fit under way.
 DRAW_EVERY = 20.0
@@ -94,7 +94,7 @@ class Fit:
                     [VoltageAt(times)],
                     rtol=rtol,
                     options=options,
-                    tangent_rtol=DERIVATIVE_RTOL,
+                    tangent_rtol=JACOBIAN_RTOL,
                 )
                 return {"slopes": np.asarray(slopes)}
 
@@ -180,6 +180,7 @@ def fit(
     max_evaluations: int = 50,
     xtol: float = 1e-4,
     ftol: float = 1e-4,
+    offset: float = 0.05,
     rtol: float = 1e-3,
     options: SolverOptions | None = None,
     save_to: str | Path | None = None,
@@ -191,7 +192,7 @@ def fit(
     Each curve is simulated with its measured current, from the stoichiometry `sto_init`, and compared by its voltage.
 
     **Arguments:** `parameters`: named as in `evaluate`; 'name@label' for one of a single experiment; `method`, `loss`,
-    `max_evaluations`, `xtol`, `ftol`, `callback`: see `minimise`; `rtol`, `options`: of the simulations; `save_to`:
+    `max_evaluations`, `xtol`, `ftol`, `offset`, `callback`: see `minimise`; `rtol`, `options`: of the simulations; `save_to`:
     folder for what `Fit.save` writes, and for every evaluation as it comes: the same call goes on from there;
     `report`: gets a line of text for each evaluation.
 
@@ -207,6 +208,7 @@ def fit(
         max_evaluations=max_evaluations,
         xtol=xtol,
         ftol=ftol,
+        offset=offset,
         folder=None if save_to is None else Path(save_to),
         report=report,
         callback=callback,
@@ -222,6 +224,7 @@ def fit_simulation(
     max_evaluations: int,
     xtol: float,
     ftol: float,
+    offset: float,
     folder: Path | None = None,
     report: Callable[[str], None] | None = None,
     callback: Callable[[Evaluation], None] | None = None,
@@ -253,6 +256,7 @@ def fit_simulation(
         max_evaluations=max_evaluations,
         xtol=xtol,
         ftol=ftol,
+        offset=offset,
         callback=after,
     )
     done = Fit(result, simulation)

@@ -119,6 +119,12 @@ class Information:
             rows = rows - left @ (left.T @ rows)
         return Information(rows, self.reach[list(chosen)])
 
+    def distance(self, gradient: np.ndarray) -> float:
+        """To the minimum of a parabola with this Fisher matrix that has this `gradient` (n,) here, in standard errors:
+        the length of the Gauss-Newton step, over the directions that are seen."""
+        s, vt = self._svd
+        return float(np.linalg.norm((vt @ (self.reach * gradient))[self._seen] / s[self._seen]))
+
     def log_det(self) -> float:
         """ln det of the Fisher matrix in units of the reach; -inf if a direction is not seen."""
         return float(2.0 * np.sum(np.log(self._svd[0]))) if self._seen.all() else -np.inf

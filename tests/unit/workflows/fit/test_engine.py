@@ -90,6 +90,36 @@ def test_unknown_noise_of_as_many_points_as_parameters_gives_no_number():
     assert "leave nothing to estimate it from" in found.notes[0]
 
 
+@pytest.mark.parametrize("sigma", [0.02, None])
+def test_a_fit_ends_at_its_share_of_the_radius_of_the_confidence_region(sigma):
+    data = Data(noisy(seed=3), sigma)
+    best = minimise(Formula(decay), pair(30.0, 0.05), data, ftol=1e-14, xtol=1e-14)
+
+    def share(values):
+        away = np.log([values[name] / best.values[name] for name in ("a", "k")])
+        return np.sqrt(away @ best.information.fisher @ away / 2.0)
+
+    for offset in (0.3, 0.03):
+        found = minimise(Formula(decay), pair(30.0, 0.05), data, ftol=1e-14, xtol=1e-14, offset=offset)
+        assert found.status == "converged" and f"less than {100 * offset:g} % of the radius" in found.message
+        assert len(found.history) < len(best.history)
+        # the Fisher matrix changes by some per cent on the way
+        assert share(found.values) < 1.1 * offset
+        assert all(share(e.values) > 0.9 * offset for e in found.history[:-1] if e.best)
+
+
+def test_a_robust_loss_does_not_end_far_from_its_minimum():
+    data, far = Data(noisy(seed=3), 0.02), pair(30.0, 0.05)
+    one, two = (minimise(Formula(decay), far, data, loss="cauchy", offset=offset) for offset in (0.0, 0.9))
+    assert one.values == two.values
+
+
+def test_a_fit_without_noise_to_compare_with_does_not_end_early():
+    data = Data(decay(np.array([2.0, 0.7]))[[5, 30]])  # as many points as parameters
+    found = minimise(Formula(lambda x: decay(x)[[5, 30]]), pair(), data, offset=0.5, ftol=1e-13, xtol=1e-13)
+    assert list(found.values.values()) == pytest.approx([2.0, 0.7], rel=1e-6)
+
+
 def test_methods_agree():
     data = Data(noisy(), 0.02)
     one, two = (minimise(Formula(decay), pair(), data, method=m, ftol=1e-12, xtol=1e-12) for m in METHODS)

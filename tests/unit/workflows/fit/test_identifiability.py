@@ -116,6 +116,14 @@ def test_prior_on_one_factor_makes_both_known():
     assert found.std == pytest.approx([0.05, np.hypot(0.05, 0.01)])
 
 
+def test_distance_to_the_minimum_of_a_parabola_leaves_out_what_is_not_seen():
+    jacobian = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 4.0], [1.0, 1.0, 2.0]])
+    known = information(logs("abc"), dict.fromkeys("abc", 1.0), jacobian, Data(np.zeros(3), 0.1))
+    step = np.array([0.02, -0.01, 0.03])
+    assert known.distance(known.fisher @ step) == pytest.approx(np.sqrt(step @ known.fisher @ step), rel=1e-9)
+    assert known.distance(np.zeros(3)) == 0.0
+
+
 def test_covariance_of_a_full_problem_is_the_inverse():
     jacobian = np.random.default_rng(0).normal(size=(20, 4)) * [1e-3, 1.0, 1e2, 10.0]
     parameters = logs("abcd")
