@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     pulse: [Charge at 1C for 30 s, Rest for 10 min]
 keys of a curve: file, label, area, capacity, mass, rows, evenly, sigma, weight, columns, units, current_sign, begin,
   end, tolerance, values; of a parameter: start, lower, upper, log, prior; others: method, loss, max_evaluations, xtol,
-  ftol, offset. docs/fitting.md explains all.
+  ftol, ctol. docs/fitting.md explains all.
 
 examples:
   voxelyte fit FIT.yaml geometry.path=stack.tif --check

@@ -135,7 +135,7 @@ class FitConfig:
     max_evaluations: int = 50
     xtol: float = 1e-4
     ftol: float = 1e-4
-    offset: float = 0.05
+    ctol: float = 0.05
     profile: list[str] = field(default_factory=list)  # parameters whose profile likelihoods follow; or all
     next: dict[str, list[str]] = field(default_factory=dict)  # name -> protocol of an experiment that could be done
 
@@ -157,7 +157,7 @@ class FitConfig:
         _check_whole("max_evaluations", self.max_evaluations, 1, "Evaluations that are kept count as well.")
         self.xtol = _real("xtol", self.xtol, 1e-14, 0.5, "Smaller is more accurate.")
         self.ftol = _real("ftol", self.ftol, 1e-14, 0.5, "Smaller is more accurate.")
-        self.offset = _real("offset", self.offset, 0.0, 0.5, "0.05 is 5 % of the radius of the confidence region.")
+        self.ctol = _real("ctol", self.ctol, 0.0, 0.5, "0.05 is 5 % of the radius of the confidence region.")
         self._check_noise()
         self._check_profile()
         protocols = _mapping("next", self.next, "{pulse: [Charge at 1C for 30 s, Rest for 10 min]}")

@@ -20,9 +20,11 @@ from simulator.workflows.fit.result import Evaluation, FitResult
 STOPPED_IN_A_ROW = 10
 
 
-#: Derivative by u of residuals that are always zero. Without them scipy's trust region goes to its edge in each step if
-#: a combination of parameters has no effect, and hardly settles; with them it leaves such a combination where it is.
+#: Derivatives by u of residuals that are always zero, at least, and as a share of the column of the Jacobian. Without
+#: them scipy's trust region goes to its edge in each step if a combination of parameters has no effect, or none but by
+#: errors of the Jacobian, and hardly settles; with them it leaves such a combination where it is.
 DAMPING = 1e-3
+RELATIVE_DAMPING = 1e-3
 
 #: Least distance of the start from the bounds, as a share of the range, in the trust region: its steps are scaled with
 #: the distance from a bound that the cost falls towards, and a start on it would not get away any more.
@@ -59,7 +61,7 @@ def minimise(
     max_evaluations: int = 100,
     xtol: float = 1e-5,
     ftol: float = 1e-6,
-    offset: float = 0.0,
+    ctol: float = 0.0,
     callback: Callable[[Evaluation], None] | None = None,
 ) -> FitResult:
     r"""The parameters with the least cost $\frac12 \sum_i w_i\,\rho(r_i^2) + \frac12 \sum_k p_k^2$, with the deviations
@@ -70,9 +72,9 @@ def minimise(
     "l-bfgs-b" (`Forward.pull_back`, and `rows` once at the end: for many); `loss`: "linear", "soft_l1", "huber" or
     "cauchy"; `max_evaluations` of the model; `xtol`: smallest step relative to the way from the start, in the fitted
     scale (not for l-bfgs-b); `ftol`: smallest gain relative to the cost (for l-bfgs-b to the cost or 1, whichever
-    is larger); `offset`: largest distance to the best values that the derivatives let expect, as a share of the radius
-    of the confidence region (Bates, Watts 1981; only for least_squares with the linear loss, and with noise that is
-    given or more points than parameters), 0: not asked for; `callback`: called after each evaluation.
+    is larger); `ctol`: the fit ends where the best values are expected this close, as a share of the radius $\sqrt{n}$
+    of the region of one standard error (only for least_squares with the linear loss, and with noise that is given or
+    more points than parameters), 0: never; `callback`: called after each evaluation.
 
     A run that stops, or predicts what is not finite, counts as worse than any other, and the step is shortened. Ctrl-C
     ends with the best point so far. For least_squares, a start on a bound is moved inwards by 0.2 % of the range.
@@ -80,7 +82,7 @@ def minimise(
     **Errors:** ConfigError; RunStopped if already the run at the start values stops.
 
     **Source:** Branch, Coleman, Li (1999), doi:10.1137/S1064827595289108; Byrd, Lu, Nocedal, Zhu (1995),
-    doi:10.1137/0916069; Bates, Watts (1981), doi:10.1080/00401706.1981.10486257.
+    doi:10.1137/0916069. `ctol`: after Bates, Watts (1981), Technometrics 23, 179.
     """
     parameters = check_parameters(parameters)
     if method not in METHODS:
@@ -92,14 +94,14 @@ def minimise(
     for name, value in (("xtol", xtol), ("ftol", ftol)):
         if not 1e-14 <= value < 1.0:
             raise ConfigError(f"{name} must lie in [1e-14, 1), got {value}. Smaller is more accurate.")
-    if not 0.0 <= offset < 1.0:
-        raise ConfigError(f"offset must lie in [0, 1), got {offset}. Smaller is more accurate.")
+    if not 0.0 <= ctol < 1.0:
+        raise ConfigError(f"ctol must lie in [0, 1), got {ctol}. Smaller is more accurate, 0 leaves it to the others.")
     if data.sigma is None and (loss != "linear" or any(p.prior for p in parameters)):
         what = f"loss={loss!r}" if loss != "linear" else "a prior"
         raise ConfigError(f"{what} needs the noise of the data to be weighed against. Give sigma.")
     problem = _Problem(forward, parameters, data, loss, max_evaluations, callback, with_rows=method == "least_squares")
     try:
-        status, message = METHODS[method](problem, xtol, ftol, offset)
+        status, message = METHODS[method](problem, xtol, ftol, ctol)
     except _Halt as halt:
         status, message = halt.status, halt.message
     except KeyboardInterrupt:
@@ -208,16 +210,16 @@ class _Problem:
             self.data = dataclasses.replace(self.data, sigma=float(size) or 1.0)
         return deviation / np.asarray(self.data.sigma)
 
-    def offset(self, point: _Point) -> float:
-        """Distance from `point` to the best values, as a share of the radius of the confidence region; inf if the noise
-        is neither known nor to be estimated, and for robust losses, whose cost is no parabola far from its minimum."""
+    def distance(self, point: _Point) -> float:
+        """Expected from `point` to the best values, as in `ctol`; inf if the noise is neither known nor to be estimated
+        and for robust losses, whose cost is no parabola far from its minimum."""
         free, variance = self.data.count - len(self.parameters), 1.0
         if not self.noise_known:
             variance = 2.0 * point.cost / free if free > 0 else math.inf
         if self.loss != "linear" or point.jacobian is None or not 0.0 < variance < math.inf:
             return math.inf
-        known = information(self.parameters, point.values, point.jacobian, self.data)
-        return known.distance(point.gradient) / math.sqrt(variance * len(self.parameters))
+        known = information(self.parameters, point.values, point.jacobian, self.data, variance=variance)
+        return known.distance(point.gradient / variance) / math.sqrt(len(self.parameters))
 
     def weights(self, prediction: np.ndarray) -> np.ndarray:
         """Derivative of the cost by the prediction (m,)."""
@@ -225,7 +227,7 @@ class _Problem:
         return np.asarray(self.data.weight) * LOSSES[self.loss](r**2)[1] * r / np.asarray(self.data.sigma)
 
 
-def _least_squares(problem: _Problem, xtol: float, ftol: float, offset: float) -> tuple[str, str]:
+def _least_squares(problem: _Problem, xtol: float, ftol: float, ctol: float) -> tuple[str, str]:
     """Trust region; scipy quarters its radius where residuals are not finite. (status, message)"""
     used, n = problem.data.used, len(problem.parameters)
     k = n + sum(p.prior is not None for p in problem.parameters)
@@ -241,11 +243,12 @@ def _least_squares(problem: _Problem, xtol: float, ftol: float, offset: float) -
     def rows(u: np.ndarray) -> np.ndarray:
         point = problem.at(u)
         assert point is not None and point.jacobian is not None  # scipy asks only where residuals are finite
-        if problem.offset(point) < offset:
-            share = f"{100.0 * offset:g} % of the radius of the confidence region"
-            raise _Halt("converged", f"Converged: the best values are less than {share} away.")
+        if problem.distance(point) < ctol:
+            share = f"{100.0 * ctol:g} % of the radius of the confidence region"
+            raise _Halt("converged", f"Converged: the best values are expected within {share}.")
         scaled = point.jacobian * slopes(problem.parameters, point.values) * problem.data.accuracy()[:, None]
-        return np.vstack([scaled[used], prior_rows(problem.parameters, point.values)[1], DAMPING * np.eye(n)])
+        damping = np.maximum(DAMPING, RELATIVE_DAMPING * np.linalg.norm(scaled[used], axis=0))
+        return np.vstack([scaled[used], prior_rows(problem.parameters, point.values)[1], np.diag(damping)])
 
     def loss(z: np.ndarray) -> np.ndarray:
         # weighted outside of rho, so that a heavy point is no outlier; priors are never outliers
@@ -277,7 +280,7 @@ def _least_squares(problem: _Problem, xtol: float, ftol: float, offset: float) -
     }[found.status]
 
 
-def _l_bfgs_b(problem: _Problem, xtol: float, ftol: float, offset: float) -> tuple[str, str]:
+def _l_bfgs_b(problem: _Problem, xtol: float, ftol: float, ctol: float) -> tuple[str, str]:
     """Quasi-Newton with the gradient of the adjoint. (status, message)"""
     start = problem.at(np.zeros(len(problem.parameters)))
     assert start is not None  # it raises

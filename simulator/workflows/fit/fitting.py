@@ -180,7 +180,7 @@ def fit(
     max_evaluations: int = 50,
     xtol: float = 1e-4,
     ftol: float = 1e-4,
-    offset: float = 0.05,
+    ctol: float = 0.05,
     rtol: float = 1e-3,
     options: SolverOptions | None = None,
     save_to: str | Path | None = None,
@@ -192,8 +192,8 @@ def fit(
     Each curve is simulated with its measured current, from the stoichiometry `sto_init`, and compared by its voltage.
 
     **Arguments:** `parameters`: named as in `evaluate`; 'name@label' for one of a single experiment; `method`, `loss`,
-    `max_evaluations`, `xtol`, `ftol`, `offset`, `callback`: see `minimise`; `rtol`, `options`: of the simulations; `save_to`:
-    folder for what `Fit.save` writes, and for every evaluation as it comes: the same call goes on from there;
+    `max_evaluations`, `xtol`, `ftol`, `ctol`, `callback`: see `minimise`; `rtol`, `options`: of the simulations;
+    `save_to`: folder for what `Fit.save` writes, and for every evaluation as it comes, so the same call goes on;
     `report`: gets a line of text for each evaluation.
 
     **Errors:** ConfigError, before anything is compiled; RunStopped if the run at the start values stops.
@@ -208,7 +208,7 @@ def fit(
         max_evaluations=max_evaluations,
         xtol=xtol,
         ftol=ftol,
-        offset=offset,
+        ctol=ctol,
         folder=None if save_to is None else Path(save_to),
         report=report,
         callback=callback,
@@ -224,7 +224,7 @@ def fit_simulation(
     max_evaluations: int,
     xtol: float,
     ftol: float,
-    offset: float,
+    ctol: float,
     folder: Path | None = None,
     report: Callable[[str], None] | None = None,
     callback: Callable[[Evaluation], None] | None = None,
@@ -256,7 +256,7 @@ def fit_simulation(
         max_evaluations=max_evaluations,
         xtol=xtol,
         ftol=ftol,
-        offset=offset,
+        ctol=ctol,
         callback=after,
     )
     done = Fit(result, simulation)

@@ -41,7 +41,7 @@ PROBLEM = "problem.yaml"
 NEXT = "next_experiments.csv"
 CHECKED = "checked"
 #: settings of a fit that change no evaluation
-_LATER = ("max_evaluations", "xtol", "ftol", "offset", "profile", "next")
+_LATER = ("max_evaluations", "xtol", "ftol", "ctol", "profile", "next")
 
 
 def fit_job(
@@ -114,7 +114,7 @@ def _fit(
         max_evaluations=problem.max_evaluations,
         xtol=problem.xtol,
         ftol=problem.ftol,
-        offset=problem.offset,
+        ctol=problem.ctol,
         folder=folder,
         report=lambda line: notes.print(line, soft_wrap=True),
     )

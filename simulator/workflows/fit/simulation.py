@@ -161,7 +161,9 @@ class Simulation:
             outputs = [VoltageAt(curve.times)]
 
             def run(params: dict[str, float], curve: Followed = curve, outputs: list = outputs) -> jax.Array:
-                return evaluate(params, curve.cell, list(curve.steps), outputs, adjoint_rtol=GRADIENT_RTOL, **self._how)[0]
+                return evaluate(
+                    params, curve.cell, list(curve.steps), outputs, adjoint_rtol=GRADIENT_RTOL, **self._how
+                )[0]
 
             with _named(curve):
                 voltage, back = jax.vjp(run, self.of_curve(curve.name, values))

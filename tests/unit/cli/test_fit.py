@@ -26,6 +26,7 @@ PROBLEM_OF_A_USER = {
     "next": {"rest": "Rest for 10 min", "pulse": ["Charge at 1C for 30 s"]},
     "xtol": 1e-8,
     "ftol": 1e-10,
+    "ctol": 0.0,
 }
 
 
@@ -81,7 +82,7 @@ def test_a_fit_from_the_command_line(words, tmp_path, capsys, monkeypatch):
     assert "to run with it: cell.am.D_s=" in told.err
     assert "rms charge" in told.err and "[" not in told.out and "files: here" in told.out
     rows = np.genfromtxt(folder / "profile_am.D_s.csv", delimiter=",", names=True)
-    assert np.nanmin(rows["chi2_above_minimum"]) == pytest.approx(0.0, abs=1e-3)  # the ftol of the refits is looser
+    assert np.nanmin(rows["chi2_above_minimum"]) == pytest.approx(0.0, abs=1e-3)  # the refits end earlier
 
     # what was saved is the same problem again, and the same command finds all evaluations
     before = sorted((folder / "evaluations").iterdir())
@@ -91,6 +92,15 @@ def test_a_fit_from_the_command_line(words, tmp_path, capsys, monkeypatch):
     assert main(["fit", f"here/{PROBLEM}", "--config", "here/config.yaml", "--output", "here"]) == 0
     assert sorted((folder / "evaluations").iterdir()) == before
     assert f"{len(before)} evaluations are kept" in capsys.readouterr().err
+
+
+def test_a_fit_ends_near_the_best_if_asked_to(words, capsys):
+    write(PROBLEM_OF_A_USER, ctol=0.3, profile=[], next={})
+    assert main([*words, "--output", "here"]) == 0
+    assert "expected within 30 % of the radius of the confidence region" in capsys.readouterr().out
+    write(PROBLEM_OF_A_USER, profile=[], next={})
+    assert main([*words, "--output", "here"]) == 0
+    assert "confidence region" not in capsys.readouterr().out
 
 
 def test_a_curve_that_is_left_out_is_compared_all_the_same(words, tmp_path, capsys):
@@ -166,7 +176,7 @@ def test_a_start_that_stops_ends_with_code_3(words, capsys, monkeypatch):
 
 def test_the_folder_is_that_of_the_problem_whatever_its_tolerances(words, tmp_path):
     assert main(words) == 0
-    write(PROBLEM_OF_A_USER, xtol=1e-6, profile=[])
+    write(PROBLEM_OF_A_USER, xtol=1e-6, ctol=0.1, profile=[])
     assert main([*words, "protocl=a"]) == 2  # not even a mistake makes another
     assert main(words) == 0
     assert len(list((tmp_path / "outputs").iterdir())) == 1

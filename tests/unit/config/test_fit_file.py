@@ -99,7 +99,7 @@ def test_the_choices_are_those_of_the_engine():
         ("max_evaluations", 0, "max_evaluations must be a whole number in [1, 100000], got 0"),
         ("xtol", 1, "xtol must be in [1e-14, 0.5]"),
         ("ftol", "small", "ftol must be a number"),
-        ("offset", 0.7, "offset must be in [0, 0.5]"),
+        ("ctol", 0.7, "ctol must be in [0, 0.5]"),
         ("profile", ["am.Ds"], "profile: 'am.Ds' is not fitted. Did you mean 'am.D_s'"),
         ("next", ["Rest for 1 h"], "next must be a mapping"),
         ("next", {"a": []}, "next.a must be a list of steps"),

@@ -11,7 +11,7 @@ from simulator.errors import ConfigError, RunStopped
 from simulator.workflows.fit.simulation import Simulation
 
 TRUTH = {"kinetics.j0_ref": 2.0, "am.D_s": 3e-15}
-TIGHT = {"xtol": 1e-6, "ftol": 1e-9}
+TIGHT = {"xtol": 1e-6, "ftol": 1e-9, "ctol": 0.0}
 TIME = np.array([0.0, 5.0, 30.0, 120.0, 400.0, 900.0, 901.0, 930.0, 1000.0, 1200.0])
 CURRENT = np.where(TIME <= 900.0, 1.0, -0.5)
 
@@ -49,8 +49,7 @@ def fitted(cell, twin, tmp_path_factory):
         parameters(),
         save_to=folder,
         report=lines.append,
-        xtol=1e-6,
-        ftol=1e-9,
+        **TIGHT,
     )
     return found, lines, folder
 
@@ -59,7 +58,9 @@ def test_a_twin_is_found_again_from_starts_three_times_off(fitted):
     found, lines, _ = fitted
     assert found.result.status == "converged"
     for name, value in TRUTH.items():
-        assert found.values[name] == pytest.approx(value, rel=1e-4)  # noise-free; the derivatives are good to 1e-5
+        assert found.values[name] == pytest.approx(
+            value, rel=1e-4
+        )  # noise-free; the derivatives are good to 2e-4, and each step gains as much
     assert len(lines) == found.result.evaluations and "rms twin" in lines[0]
 
 
@@ -107,7 +108,7 @@ def test_gradient_of_the_adjoint_is_that_of_the_jacobian(cell, twin):
     weights = np.random.default_rng(0).standard_normal(prediction.size)
     again, gradient = simulation.pull_back(values, lambda _: weights)
     np.testing.assert_array_equal(again, prediction)
-    np.testing.assert_allclose(gradient, jacobian.T @ weights, rtol=1e-3)  # both to 1e-5 of a stage
+    np.testing.assert_allclose(gradient, jacobian.T @ weights, rtol=1e-3)  # to 1e-5 and 1e-4 of a stage
 
 
 def test_parameters_of_one_curve_alone(cell, twin):

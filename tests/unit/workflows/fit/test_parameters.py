@@ -86,7 +86,7 @@ def test_wrong_data_are_refused_with_their_value(arguments, said):
         ({"loss": "huber"}, "needs the noise"),
         ({"max_evaluations": 0}, "max_evaluations must be at least 1"),
         ({"ftol": 0.0}, "ftol must lie in"),
-        ({"offset": 1.0}, "offset must lie in"),
+        ({"ctol": 1.0}, "ctol must lie in"),
     ],
 )
 def test_wrong_setting_of_the_fit_is_refused(settings, said):
