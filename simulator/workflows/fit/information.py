@@ -13,7 +13,7 @@ from simulator.workflows.fit.parameters import FitParameter, prior_rows, slopes
 #: its bounds is not seen at all,
 UNSEEN = 1e-3
 #: nor one along which columns of the Jacobian cancel to less than this share of themselves: derivatives of a simulation
-#: are right to some 2e-4 of the largest entry.
+#: are right to some 5e-4 of the largest entry.
 ERROR = 1e-3
 #: A parameter takes part in an unseen direction if it runs through more than this share of its bounds in it.
 SHARE = 1e-3

@@ -20,7 +20,7 @@ from simulator.workflows.fit.data import Data
 from simulator.workflows.fit.experiment import Experiment, Followed, check_labels, follow
 from simulator.workflows.fit.parameters import FitParameter
 
-#: What a linear problem of a Jacobian may leave. Its columns are then right to 2e-4 of their largest entry and take 0.6
+#: What a linear problem of a Jacobian may leave. Its columns are then right to 5e-4 of their largest entry and take 0.6
 #: of the time of 1e-7. At the end of a fit of five parameters with a condition of 80 this moves the next step by a
 #: thousandth of a standard error. With 1e-3 the columns would be right to 2e-2.
 JACOBIAN_RTOL = 1e-4
