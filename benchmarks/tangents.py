@@ -2,7 +2,7 @@
 
     python -m benchmarks.tangents [--size 32] [--runs 3] [--rtol 1e-7 1e-5 1e-4 1e-3]
 
-Five parameters at once, 22 voltages of a charge, a pulse and rests, which is an evaluation of a fit of them to such a
+Five parameters at once, 21 voltages of a charge, a pulse and rests, which is an evaluation of a fit of them to such a
 curve. In one fresh process: once to compile, then warm runs, each with its sweep over the directions, of which the
 medians count. The error is that of each column, relative to its largest entry, against the smallest tolerance. Prints
 one JSON line and a Markdown table.

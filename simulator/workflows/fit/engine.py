@@ -24,7 +24,7 @@ STOPPED_IN_A_ROW = 10
 #: them scipy's trust region goes to its edge in each step if a combination of parameters has no effect, or none but by
 #: errors of the Jacobian, and hardly settles; with them it leaves such a combination where it is.
 DAMPING = 1e-3
-RELATIVE_DAMPING = 1e-3
+RELATIVE_DAMPING = 2e-4
 
 #: Least distance of the start from the bounds, as a share of the range, in the trust region: its steps are scaled with
 #: the distance from a bound that the cost falls towards, and a start on it would not get away any more.
@@ -213,13 +213,19 @@ class _Problem:
     def distance(self, point: _Point) -> float:
         """Expected from `point` to the best values, as in `ctol`; inf if the noise is neither known nor to be estimated
         and for robust losses, whose cost is no parabola far from its minimum."""
-        free, variance = self.data.count - len(self.parameters), 1.0
-        if not self.noise_known:
-            variance = 2.0 * point.cost / free if free > 0 else math.inf
-        if self.loss != "linear" or point.jacobian is None or not 0.0 < variance < math.inf:
+        free, n = self.data.count - len(self.parameters), len(self.parameters)
+        if self.loss != "linear" or point.jacobian is None or (free < 1 and not self.noise_known):
             return math.inf
-        known = information(self.parameters, point.values, point.jacobian, self.data, variance=variance)
-        return known.distance(point.gradient / variance) / math.sqrt(len(self.parameters))
+        known = information(self.parameters, point.values, point.jacobian, self.data)
+        if self.noise_known:
+            spread = max(1.0, math.sqrt(2.0 * point.cost / free)) if free > 0 else 1.0
+            return known.distance(point.gradient, spread) / math.sqrt(n)
+        # what no step along the columns takes away is noise
+        rest = (2.0 * point.cost - known.distance(point.gradient, 0.0) ** 2) / free
+        if not rest > 0.0:
+            return math.inf
+        known = information(self.parameters, point.values, point.jacobian, self.data, variance=rest)
+        return known.distance(point.gradient / rest) / math.sqrt(n)
 
     def weights(self, prediction: np.ndarray) -> np.ndarray:
         """Derivative of the cost by the prediction (m,)."""

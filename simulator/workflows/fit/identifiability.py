@@ -164,8 +164,7 @@ def _group(
     rows = np.vstack([among.rows * unit, np.zeros((len(members), len(members)))])
     _, s, vt = np.linalg.svd(rows, full_matrices=False)
     # In units of the limits a combination c has the variance |sum_k (c v_k)^2 / s_k^2|: along v_k just 1 / s_k^2.
-    doubt = Information(known.rows[:, members], among.reach).doubt(vt[-1] * unit)
-    unseen = max(UNSEEN * float(np.max(unit / among.reach)), float(doubt))
+    unseen = max(UNSEEN * float(np.max(unit / among.reach)), 1e-8 * s[0])
     tight, tight_std = _combination(vt[0] / unit, s[0])
     loose, loose_std = _combination(vt[-1] / unit, s[-1] if s[-1] > unseen else 0.0)
     open_directions = int(np.sum(s < q))

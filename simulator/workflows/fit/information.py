@@ -12,9 +12,15 @@ from simulator.workflows.fit.parameters import FitParameter, prior_rows, slopes
 #: A direction that changes the data by less than this many standard deviations while a parameter runs through all of
 #: its bounds is not seen at all,
 UNSEEN = 1e-3
-#: nor one along which columns of the Jacobian cancel to less than this share of themselves: derivatives of a simulation
-#: are right to some 5e-4 of the largest entry.
+#: nor one that is weaker than the strongest by this factor, which is what rounding leaves of a Jacobian.
+ROUNDING = 1e-8
+#: Errors of the Jacobian, as a share of its columns: derivatives of a simulation are right to some 5e-4 of the largest
+#: entry of theirs. A direction along which columns cancel to less than this is weak,
 ERROR = 1e-3
+#: as is one that changes the data by less than this many standard deviations through all bounds. It counts only if
+#: the residuals along it exceed so many times their spread,
+WEAK = 0.1
+BEYOND_NOISE = 3.0
 #: A parameter takes part in an unseen direction if it runs through more than this share of its bounds in it.
 SHARE = 1e-3
 
@@ -41,27 +47,17 @@ class Information:
         return self.rows.T @ self.rows
 
     @cached_property
-    def _decomposition(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Left vectors (M, n), singular values (n,), descending, and right vectors (n, n) as rows, of A in units of the
-        reach."""
-        m, n = self.rows.shape
-        scaled = np.vstack([self.rows * self.reach, np.zeros((n, n))])  # at least n rows, or vectors would be missing
-        left, s, vt = np.linalg.svd(scaled, full_matrices=False)
-        return left[:m], s, vt
-
-    @property
     def _svd(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._decomposition[1:]
-
-    def doubt(self, directions: np.ndarray) -> np.ndarray:
-        """How many standard deviations the errors of the Jacobian may add to what the data change by along `directions`
-        (..., n) in the fitted scale."""
-        return ERROR * np.linalg.norm(directions * np.linalg.norm(self.rows, axis=0), axis=-1)
+        """Singular values (n,), descending, and right vectors (n, n) as rows, of A in units of the reach."""
+        n = self.reach.size
+        scaled = np.vstack([self.rows * self.reach, np.zeros((n, n))])  # at least n rows, or vectors would be missing
+        _, s, vt = np.linalg.svd(scaled, full_matrices=False)
+        return s, vt
 
     @cached_property
     def _seen(self) -> np.ndarray:
-        s, vt = self._svd
-        return s > np.maximum(UNSEEN, self.doubt(vt * self.reach))
+        s = self._svd[0]
+        return s > max(UNSEEN, ROUNDING * s.max())
 
     @property
     def rank(self) -> int:
@@ -125,17 +121,24 @@ class Information:
         others = [k for k in range(self.reach.size) if k not in set(chosen)]
         rows = self.rows[:, list(chosen)]
         if others:
-            rest = Information(self.rows[:, others], self.reach[others])
-            left = rest._decomposition[0][:, rest._seen]
+            left, s, _ = np.linalg.svd(self.rows[:, others] * self.reach[others], full_matrices=False)
+            left = left[:, s > max(UNSEEN, ROUNDING * s.max(initial=0.0))]
             rows = rows - left @ (left.T @ rows)
         return Information(rows, self.reach[list(chosen)])
 
-    def distance(self, gradient: np.ndarray) -> float:
+    def distance(self, gradient: np.ndarray, spread: float = 1.0) -> float:
         """Of a point to the minimum of a parabola with this Fisher matrix and, at the point, this `gradient` (n,): the
-        length of the Gauss-Newton step in standard errors, over the directions that are seen. None counts for more than
-        the way through all bounds, which is little where the data see little."""
-        s, along = self._svd[0][self._seen], self._svd[1][self._seen] @ (self.reach * gradient)
-        return float(np.linalg.norm(np.minimum(np.abs(along) / s, s)))
+        length of the Gauss-Newton step in standard errors; inf if the data see nothing.
+
+        Directions that only errors of the Jacobian may make, or that hardly change the data, are left out if the
+        residuals along them are like noise of `spread` standard deviations: no step along them would be worth its run.
+        """
+        s, vt = self._svd
+        along = np.abs(vt @ (self.reach * gradient)) / np.maximum(s, 1e-300)
+        doubt = ERROR * np.linalg.norm(vt * self.reach * np.linalg.norm(self.rows, axis=0), axis=1)
+        weak = s < np.maximum(WEAK, doubt)
+        counts = (s > ROUNDING * s.max()) & (~weak | (along > BEYOND_NOISE * spread))
+        return float(np.linalg.norm(along[counts])) if counts.any() else np.inf
 
     def log_det(self) -> float:
         """ln det of the Fisher matrix in units of the reach; -inf if a direction is not seen."""

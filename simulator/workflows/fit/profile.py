@@ -13,7 +13,7 @@ from simulator.workflows.fit.engine import minimise
 from simulator.workflows.fit.parameters import FitParameter
 from simulator.workflows.fit.result import Evaluation, FitResult, quantile
 
-#: `ctol` of the fits of the n others: chi2 is then too high by at most 4e-4 n, of the 3.8 of a 95 % interval.
+#: `ctol` of the fits of the n others: chi2 is then too high by about 4e-4 n, of the 3.8 of a 95 % interval.
 REFIT_CTOL = 0.02
 
 

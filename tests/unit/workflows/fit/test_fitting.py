@@ -57,10 +57,8 @@ def fitted(cell, twin, tmp_path_factory):
 def test_a_twin_is_found_again_from_starts_three_times_off(fitted):
     found, lines, _ = fitted
     assert found.result.status == "converged"
-    for name, value in TRUTH.items():
-        assert found.values[name] == pytest.approx(
-            value, rel=1e-4
-        )  # noise-free; the derivatives are good to 2e-4, and each step gains as much
+    for name, value in TRUTH.items():  # noise-free; the derivatives are good to 5e-4, and each step gains as much
+        assert found.values[name] == pytest.approx(value, rel=1e-4)
     assert len(lines) == found.result.evaluations and "rms twin" in lines[0]
 
 

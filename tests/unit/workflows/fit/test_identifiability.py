@@ -116,25 +116,26 @@ def test_prior_on_one_factor_makes_both_known():
     assert found.std == pytest.approx([0.05, np.hypot(0.05, 0.01)])
 
 
-def test_distance_from_the_minimum_of_a_parabola_in_standard_errors():
+def test_distance_to_the_minimum_of_a_parabola_in_standard_errors():
     jacobian = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 4.0], [1.0, 1.0, 2.0]])
     parameters = [*logs("ab"), FitParameter("c", 1.0, 0.5, 1.5, log=False)]
     known = information(parameters, dict.fromkeys("abc", 1.0), jacobian, Data(np.zeros(3), 0.1))
     step = np.array([0.02, -0.01, 0.03])
     assert known.distance(known.fisher @ step) == pytest.approx(np.sqrt(step @ known.fisher @ step), rel=1e-9)
     assert known.distance(np.zeros(3)) == 0.0
-    # along a - b, which the data do not see, the way through all bounds is nothing
-    assert known.distance(np.array([50.0, -50.0, 0.0])) < 1e-9
+    assert known.distance(np.array([50.0, -50.0, 0.0])) < 1e-9  # along a - b, which the data do not see
+    nothing = information(parameters, dict.fromkeys("abc", 1.0), 0.0 * jacobian, Data(np.zeros(3), 0.1))
+    assert nothing.distance(np.zeros(3)) == np.inf
 
 
-def test_columns_that_cancel_to_less_than_their_errors_are_one_combination():
+def test_what_errors_of_a_jacobian_may_make_counts_if_the_residuals_are_more_than_noise():
     column, wiggle = np.linspace(1.0, 2.0, 30), np.random.default_rng(0).uniform(-1.0, 1.0, 30)
-    for share, separate in ((1e-4, False), (1e-2, True)):
-        found = of(np.stack([column, column + 2.0 * share * wiggle], axis=1), logs("ab"), sigma=1e-4)
-        assert np.isfinite(found.std).all() == separate
-    # a column that is small by itself has no such error
-    faint = of(np.stack([column, 1e-5 * wiggle], axis=1), logs("ab"), sigma=1e-4)
-    assert faint.std[1] == pytest.approx(1e-4 / np.linalg.norm(1e-5 * wiggle), rel=0.1)
+    jacobian = np.stack([column, column + 4e-4 * wiggle], axis=1)
+    known = information(logs("ab"), dict.fromkeys("ab", 1.0), jacobian, Data(np.zeros(30), 1e-4))
+    weak = known.eigenvectors[:, 1] / known.reach  # a gradient along it, of one standard deviation of residuals
+    weak *= np.sqrt(known.eigenvalues[1])
+    assert known.distance(2.0 * weak) == pytest.approx(0.0, abs=1e-6) and known.distance(4.0 * weak) > 3.9
+    assert known.distance(4.0 * weak, spread=2.0) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_covariance_of_a_full_problem_is_the_inverse():
