@@ -130,11 +130,11 @@ class FitResult:
         return found
 
     def table(self) -> str:
-        """Lines for a terminal: parameters, curves, how it ended, notes."""
+        """Lines for a terminal: parameters, curves, how it ended, notes. "open": an end beyond the bound."""
         rows = [("parameter", "value", "std. error", "95 % from", "to", "start", "")]
         for p in self.parameters:
-            ends = map(_number, self.intervals[p.name])
-            low, high = ends if math.isfinite(self.std_errors[p.name]) else ("open", "open")
+            ends = self.intervals[p.name]
+            low, high = (_number(x) if p.lower <= x <= p.upper else "open" for x in ends)
             bound = self.at_bound[p.name]
             rows.append(
                 (

@@ -405,3 +405,11 @@ def test_result_is_json_and_a_table():
     assert all(line[end - 1] != " " and line[end] == " " for line in lines[:4])  # right aligned
     assert any(line.startswith("C/10") and line.endswith("60") for line in lines)
     assert any("The data leave open" in line and "idle" in line for line in lines)
+
+
+def test_an_end_beyond_a_bound_is_open_in_the_table():
+    data = Data(np.full(4, 0.9), 0.4)  # +- 0.39
+    found = minimise(Formula(lambda x: x[0] + np.zeros(4)), [FitParameter("b", 0.5, 0.0, 1.0, log=False)], data)
+    low, high = found.intervals["b"]
+    assert high > 1.0
+    assert found.table().splitlines()[1].split()[3:5] == [f"{low:.4g}", "open"]
