@@ -24,7 +24,7 @@ from simulator.workflows.fit.parameters import FitParameter
 #: of the time of 1e-7. At the end of a fit of five parameters with a condition of 80 this moves the next step by a
 #: thousandth of a standard error. With 1e-3 the columns would be right to 2e-2.
 JACOBIAN_RTOL = 1e-4
-#: The same of a gradient: line searches are more particular.
+#: The same of a gradient, for line searches; nothing looser was tried.
 GRADIENT_RTOL = 1e-5
 
 
